@@ -1,0 +1,3 @@
+//! Keepsake: a memory service for LLM backends. `src/ARCHITECTURE.md` is the map.
+
+pub mod types;

@@ -1,0 +1,18 @@
+//! The words of the project as types: ids, units, turns, policies. Pure.
+//! In: text and numbers from the edge. Out: values that cannot be wrong.
+//! Invariant: a value of a type with private fields has passed its `parse`.
+
+mod ids;
+mod policy;
+mod turn;
+mod units;
+
+pub use ids::{
+    Incarnation, InvalidId, KeyId, Metadata, RequestId, SessionId, TenantId, UserId, ID_BYTES_MAX,
+};
+pub use policy::{ModelPolicy, Policy, RetrievalPolicy, Shares};
+pub use turn::{Group, Media, Part, Role, Status, Turn};
+pub use units::{Change, Seq, Timestamp, Version};
+
+#[cfg(test)]
+mod tests;
