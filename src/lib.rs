@@ -1,3 +1,4 @@
 //! Keepsake: a memory service for LLM backends. `src/ARCHITECTURE.md` is the map.
 
+pub mod proto;
 pub mod types;

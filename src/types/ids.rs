@@ -70,7 +70,7 @@ id! {
 }
 
 /// The caller's name for one effect: a UUID. The same id is the same effect, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub uuid::Uuid);
 
 /// What the record calls one life of a session: 16 bytes, never used again after deletion, part of

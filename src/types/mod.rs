@@ -8,7 +8,7 @@ mod turn;
 mod units;
 
 pub use ids::{
-    Incarnation, InvalidId, KeyId, Metadata, RequestId, SessionId, TenantId, UserId, ID_BYTES_MAX,
+    ID_BYTES_MAX, Incarnation, InvalidId, KeyId, Metadata, RequestId, SessionId, TenantId, UserId,
 };
 pub use policy::{ModelPolicy, Policy, RetrievalPolicy, Shares};
 pub use turn::{Group, Media, Part, Role, Status, Turn};
