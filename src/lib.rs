@@ -1,4 +1,5 @@
 //! Keepsake: a memory service for LLM backends. `src/ARCHITECTURE.md` is the map.
 
 pub mod proto;
+pub mod tokens;
 pub mod types;
