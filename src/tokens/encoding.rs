@@ -20,6 +20,15 @@ pub(super) enum Encoding {
 /// panic) at a million; runs in real text are far below this.
 const WHITE_RUN_MAX: usize = 1_000;
 
+/// Characters that people draw long rules and indents with. The vocabularies hold tokens of up to
+/// 100 of them in nearly every length, among which backtracking takes up to 1.4 µs a byte to
+/// choose, and merging 0.3 µs (measured on 100 KB of each; all other characters stay below that).
+const RULES: &[u8] = b"-=*/#\t";
+
+/// From how many bytes on a piece of [`RULES`] is counted by merging: up to some 120 backtracking
+/// finds one token for the whole, or nearly so, and is twenty times as fast.
+const RULED_BYTES_MIN: usize = 160;
+
 impl Encoding {
     /// The name with the version of its count.
     pub(super) fn key(self) -> &'static str {
@@ -35,8 +44,8 @@ impl Encoding {
     /// older encodings.
     pub(super) fn count(self, text: &str) -> usize {
         match self {
-            Self::O200k => bpe_openai::o200k_base().count(text),
-            Self::Cl100k => bpe_openai::cl100k_base().count(text),
+            Self::O200k => count_by_pieces(bpe_openai::o200k_base(), text),
+            Self::Cl100k => count_by_pieces(bpe_openai::cl100k_base(), text),
             Self::P50k => count_by_runs(tiktoken_rs::p50k_base_singleton(), text),
             Self::R50k => count_by_runs(tiktoken_rs::r50k_base_singleton(), text),
         }
@@ -48,6 +57,21 @@ impl Encoding {
     pub(super) fn lines_add_up(self) -> bool {
         matches!(self, Self::O200k | Self::Cl100k)
     }
+}
+
+/// Counts piece by piece: by backtracking, which is the fastest on nearly all text, and by merging
+/// pairs in the order of their ranks where backtracking is slow. Both give the same tokens.
+fn count_by_pieces(tokenizer: &bpe_openai::Tokenizer, text: &str) -> usize {
+    let count = |piece: &str| {
+        let bytes = piece.as_bytes();
+        let ruled = bytes.len() >= RULED_BYTES_MIN && RULES.contains(&bytes[bytes.len() / 2]);
+        if ruled {
+            tokenizer.bpe.encode_via_bitfield(bytes).len()
+        } else {
+            tokenizer.bpe.count(bytes)
+        }
+    };
+    tokenizer.split(text).map(count).sum()
 }
 
 /// Counts by the reference, around runs of white space longer than [`WHITE_RUN_MAX`], which are

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::tokens::TokenizerError;
-use crate::tokens::bound::{self, Bound};
-use crate::tokens::encoding::Encoding;
-use crate::tokens::json::{self, JsonTokenizer};
+use crate::tokens::{
+    TokenizerError,
+    bound::{self, Bound},
+    encoding::Encoding,
+    json::{self, JsonTokenizer},
+};
 
 /// Whether a count is a fact or a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +103,9 @@ impl Tokenizer {
     /// Counts the tokens of `text`; 0 for the empty text, `u32::MAX` at most. Text that looks like
     /// a special token, for example `<|endoftext|>`, is counted as the plain text that it is. A
     /// tokenizer file that fails on a text is answered for by the text's length in bytes.
+    ///
+    /// Counts of the parts of a text add up only where [`Tokenizer::lines_add_up`] says so: cut
+    /// anywhere else, the parts may count more than the whole, and in rare cases one token less.
     pub fn count(&self, text: &str) -> u32 {
         let tokens = match &self.counter {
             Counter::Encoding(encoding) => encoding.count(text),

@@ -198,6 +198,20 @@ fn long_and_monotonous_text_counts_as_the_reference_counts_it() {
 }
 
 #[test]
+fn rules_of_any_length_count_as_the_reference_counts_them() {
+    for name in ["o200k_base", "cl100k_base"] {
+        for unit in ["-", "=", "*", "/", "#", "\t", "-=", "_"] {
+            for times in (1..300).chain([511, 640, 1_023, 1_024, 1_025, 4_097]) {
+                let rule = unit.repeat(times);
+                check_reference(name, &rule);
+                check_reference(name, &format!("a {rule}\n"));
+                check_reference(name, &format!("#{rule}+b"));
+            }
+        }
+    }
+}
+
+#[test]
 fn white_space_without_end_does_not_break_the_older_encodings() {
     for unit in [" ", "\n", "\t ", "\u{3000}"] {
         let text = format!("a{}b", unit.repeat(1_200_000));

@@ -79,3 +79,19 @@ fn a_file_that_is_no_tokenizer_is_refused_with_a_reason() {
     assert_eq!(whole.count("one two, three"), 4);
     check_refused(&file("", "\"z\":0", false), "no token");
 }
+
+#[test]
+fn a_tokenizer_file_that_fails_on_a_text_answers_with_its_bytes() {
+    let probed = "A word , and 12 more . one two né 漢字 🙂 <| endoftext |>";
+    let words: Vec<String> =
+        probed.split(' ').enumerate().map(|(id, word)| format!("\"{word}\":{id}")).collect();
+    let json = format!(
+        r#"{{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],
+        "normalizer":null,"pre_tokenizer":{{"type":"Whitespace"}},"post_processor":null,
+        "decoder":null,"model":{{"type":"WordLevel","vocab":{{{}}},"unk_token":"[UNK]"}}}}"#,
+        words.join(",")
+    );
+    let tokenizer = Tokenizer::from_json(&json).expect("it knows the words it is tried on");
+    assert_eq!(tokenizer.count("one word more"), 3);
+    assert_eq!(tokenizer.count("one surprise"), 12);
+}
