@@ -105,7 +105,7 @@ impl Tokenizer {
     /// tokenizer file that fails on a text is answered for by the text's length in bytes.
     ///
     /// Counts of the parts of a text add up only where [`Tokenizer::lines_add_up`] says so: cut
-    /// anywhere else, the parts may count more than the whole, and in rare cases one token less.
+    /// anywhere else, the parts may count more than the whole, and in rare cases a little less.
     pub fn count(&self, text: &str) -> u32 {
         let tokens = match &self.counter {
             Counter::Encoding(encoding) => encoding.count(text),
