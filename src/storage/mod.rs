@@ -4,6 +4,7 @@
 
 mod batch;
 mod error;
+pub mod fjall;
 mod mem;
 mod read;
 
