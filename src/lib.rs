@@ -1,5 +1,8 @@
 //! Keepsake: a memory service for LLM backends. `src/ARCHITECTURE.md` is the map.
 
+pub mod chance;
+pub mod clock;
 pub mod proto;
+pub mod storage;
 pub mod tokens;
 pub mod types;

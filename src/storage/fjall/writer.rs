@@ -1,0 +1,234 @@
+//! The one thread that writes: it merges what waits into groups, and answers after their sync.
+
+use std::collections::HashMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::super::{Batch, CommitError, Revision, StoreError};
+use super::engine::{Engine, Position, Recovered, Writes};
+use super::folder::{Folder, is_full};
+use super::mark::Mark;
+use super::queue::Waiting;
+use super::{OpenError, Shared, fault};
+
+/// The most bytes of a group, unless its only commit is larger: a sync of so many takes tens of
+/// milliseconds, and waiting for the next group costs no more.
+pub const GROUP_BYTES_MAX: usize = 16 << 20;
+
+struct Writer {
+    shared: Arc<Shared>,
+    folder: Folder,
+    mark: Mark,
+    position: Position,
+}
+
+/// Starts the thread; it ends when the queue has ended and is empty, or at a fault.
+pub(super) fn start(
+    shared: Arc<Shared>,
+    folder: Folder,
+    mark: Mark,
+    position: Position,
+) -> Result<JoinHandle<()>, OpenError> {
+    let path = folder.engine_path();
+    let run = move || {
+        let mut writer = Writer { shared: Arc::clone(&shared), folder, mark, position };
+        // A panic in the engine must not leave callers waiting, nor the process going on.
+        let ran = catch_unwind(AssertUnwindSafe(|| writer.run()));
+        let ended = ran.unwrap_or_else(|_| Err(writer_panicked()));
+        writer.end(ended);
+    };
+    let thread = std::thread::Builder::new().name("keepsake-store".to_owned());
+    thread.spawn(run).map_err(OpenError::file("start the writer for", &path))
+}
+
+fn writer_panicked() -> StoreError {
+    fault("write to the store", io::Error::other("the writer panicked"))
+}
+
+impl Writer {
+    fn run(&mut self) -> Result<(), StoreError> {
+        loop {
+            let taken = self.shared.queue.take(GROUP_BYTES_MAX);
+            if taken.is_empty() {
+                return Ok(());
+            }
+            self.write_group(taken)?;
+        }
+    }
+
+    /// Ends the store: for a fault, answers what waits with it and makes it known.
+    fn end(self, ended: Result<(), StoreError>) {
+        let last = match ended {
+            Ok(()) => StoreError::Closed,
+            Err(fault) => fault,
+        };
+        if matches!(last, StoreError::Fault { .. }) {
+            self.shared.fault.send_replace(Some(last.clone()));
+            self.shared.queue.end(last.clone());
+            loop {
+                let waiting = self.shared.queue.take(usize::MAX);
+                if waiting.is_empty() {
+                    break;
+                }
+                for Waiting { answer, .. } in waiting {
+                    answer.send(Err(last.clone().into())).ok();
+                }
+            }
+        }
+        let gone: Result<(), _> = self.shared.engine.replace(last.clone(), || Err(last));
+        debug_assert!(gone.is_err(), "there is no next engine");
+    }
+
+    /// Writes what `taken` says as one group and answers each commit; gives a fault only.
+    ///
+    /// Answers wait for the sync even where a precondition failed: what made it fail may be of
+    /// the same group, and not there if the group fails.
+    fn write_group(&mut self, taken: Vec<Waiting>) -> Result<(), StoreError> {
+        if let Err(error) = self.ready() {
+            return refuse(taken.into_iter().map(|waiting| waiting.answer), error);
+        }
+        let mut group = Group { last: self.position.revision, ..Group::default() };
+        let planned = self.shared.engine.with(|engine| {
+            let plan = |waiting: Waiting| Ok((group.add(engine, &waiting.batch)?, waiting.answer));
+            taken.into_iter().map(plan).collect::<::fjall::Result<Vec<_>>>()
+        })?;
+        let answers = planned.map_err(|source| fault("check a commit", source))?;
+        if !group.writes.is_empty() {
+            let next = Position { group: self.position.group + 1, revision: group.last };
+            if let Err(error) = self.write(group.writes, next) {
+                return refuse(answers.into_iter().map(|(_, to)| to), error);
+            }
+        }
+        for (answer, to) in answers {
+            // A caller that no longer listens has its commit all the same.
+            to.send(answer).ok();
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, writes: Writes, next: Position) -> Result<(), StoreError> {
+        let written = self.shared.engine.with(|engine| engine.write(writes, next))?;
+        match written {
+            Ok(()) => {
+                self.position = next;
+                self.mark.write(next.group).map_err(|source| fault("write the mark", source))
+            }
+            Err(source) if self.is_full(&source) => {
+                let full = StoreError::Full { source: Arc::new(source) };
+                self.reopen(&full)?;
+                Err(full)
+            }
+            Err(source) => Err(fault("write to the store", source)),
+        }
+    }
+
+    /// Says whether the engine failed for want of space. It does not say so itself when it was
+    /// its background work that failed.
+    fn is_full(&self, error: &::fjall::Error) -> bool {
+        if matches!(error, ::fjall::Error::Poisoned) {
+            return self.folder.disk_is_full();
+        }
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if error.downcast_ref::<io::Error>().is_some_and(is_full) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
+    /// Makes sure that there is an engine; after the disk was full there may be none.
+    fn ready(&mut self) -> Result<(), StoreError> {
+        match self.shared.engine.with(|_| ()) {
+            Err(full @ StoreError::Full { .. }) => self.reopen(&full),
+            engine => engine,
+        }
+    }
+
+    /// Closes the engine, which does nothing more once the disk was full, and opens it again. It
+    /// must come back as it was before the group that failed: a part of that group which is in
+    /// the journal may never have been synced, so that nothing can be said of it.
+    fn reopen(&mut self, full: &StoreError) -> Result<(), StoreError> {
+        let path = self.folder.engine_path();
+        let before = self.position;
+        let failed = |source: ::fjall::Error| {
+            if self.is_full(&source) {
+                return StoreError::Full { source: Arc::new(source) };
+            }
+            fault("open the store again after the disk was full", source)
+        };
+        self.shared.engine.replace(full.clone(), || {
+            let engine = Engine::open(&path).map_err(failed)?;
+            match engine.recovered().map_err(failed)? {
+                Recovered::Whole(position) if position == before => Ok((engine, ())),
+                _ => {
+                    let source = io::Error::other("another last group than was acknowledged");
+                    Err(fault("open the store again after the disk was full", source))
+                }
+            }
+        })
+    }
+}
+
+/// A group in the making: what it writes, which the commits after see in it already.
+#[derive(Default)]
+struct Group {
+    writes: Writes,
+    last: Revision,
+    checked: HashMap<Bytes, Option<Revision>>,
+}
+
+impl Group {
+    fn add(
+        &mut self,
+        engine: &Engine,
+        batch: &Batch,
+    ) -> ::fjall::Result<Result<Revision, CommitError>> {
+        for precondition in batch.preconditions() {
+            let key = precondition.key();
+            if !precondition.holds(self.revision(engine, key)?) {
+                return Ok(Err(CommitError::Conflict { key: key.clone() }));
+            }
+        }
+        if !batch.is_check() {
+            self.last.0 += 1;
+        }
+        for (key, value) in batch.writes() {
+            let write = value.map(|value| (self.last, value.clone()));
+            self.writes.insert(key.clone(), write);
+        }
+        Ok(Ok(self.last))
+    }
+
+    fn revision(&mut self, engine: &Engine, key: &Bytes) -> ::fjall::Result<Option<Revision>> {
+        if let Some(write) = self.writes.get(key) {
+            return Ok(write.as_ref().map(|(revision, _)| *revision));
+        }
+        if let Some(revision) = self.checked.get(key) {
+            return Ok(*revision);
+        }
+        let revision = engine.revision(key)?;
+        self.checked.insert(key.clone(), revision);
+        Ok(revision)
+    }
+}
+
+/// Answers with `error`, which ends the writer where it is a fault.
+fn refuse(
+    answers: impl Iterator<Item = oneshot::Sender<Result<Revision, CommitError>>>,
+    error: StoreError,
+) -> Result<(), StoreError> {
+    for to in answers {
+        to.send(Err(error.clone().into())).ok();
+    }
+    match error {
+        StoreError::Full { .. } => Ok(()),
+        fault => Err(fault),
+    }
+}
