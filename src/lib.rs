@@ -2,6 +2,7 @@
 
 pub mod chance;
 pub mod clock;
+pub mod context;
 pub mod proto;
 pub mod storage;
 pub mod tokens;

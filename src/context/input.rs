@@ -1,0 +1,111 @@
+//! What a context is built from.
+
+use std::ops::Range;
+
+use jiff::tz::TimeZone;
+
+use crate::context::TurnCounts;
+use crate::tokens::{Model, Tokenizer};
+use crate::types::{Seq, Shares, Timestamp, Turn};
+
+/// The form of the messages of a context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Messages made of parts.
+    Neutral,
+    /// The `messages` array of an OpenAI Chat Completions request.
+    OpenAiChat,
+    /// An object with `system` and `messages` of an Anthropic Messages request.
+    AnthropicMessages,
+}
+
+/// Instructions with their count, so that pinned ones are counted once and not at each call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instructions<'a> {
+    /// The text; white space only counts as none.
+    pub text: &'a str,
+    /// Its tokens by the tokenizer of the model.
+    pub tokens: u32,
+}
+
+/// A living turn with what was counted for it by the tokenizer of the model.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnView<'a> {
+    /// The turn.
+    pub turn: &'a Turn,
+    /// What [`crate::context::measure`] gave for it.
+    pub counts: &'a TurnCounts,
+}
+
+/// A session in scope.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Its living turns, by ascending seq.
+    pub turns: &'a [TurnView<'a>],
+}
+
+/// A turn that retrieval found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// The index of its session among the sources.
+    pub source: usize,
+    /// The turn. A seq that is no living turn of the source is passed over.
+    pub seq: Seq,
+    /// The score of retrieval, for the account.
+    pub score: f64,
+    /// The bytes of `searchable_text` to show when the whole turn would take too much of the space;
+    /// none: the whole turn or nothing. Borders inside a character move inward.
+    pub passage: Option<Range<usize>>,
+}
+
+/// All that a context is built from.
+#[derive(Debug, Clone)]
+pub struct Input<'a> {
+    /// Whose tokenizer counts, and whose framing stands around contents.
+    pub model: &'a Model,
+    /// The form of the messages.
+    pub format: Format,
+    /// The most tokens of the context with the reserve.
+    pub budget_tokens: u32,
+    /// Tokens of the budget to leave unused.
+    pub reserve_tokens: u32,
+    /// The request's own instructions; they stand first.
+    pub instructions: Option<Instructions<'a>>,
+    /// The instructions pinned on the session.
+    pub pinned: Option<Instructions<'a>>,
+    /// How the space after the instructions is shared.
+    pub shares: Shares,
+    /// The sessions in scope, in the order in which their turns of one day are shown.
+    pub sources: &'a [Source<'a>],
+    /// Which source is the session whose recent turns are shown; none: no session.
+    pub session: Option<usize>,
+    /// What retrieval found, best first.
+    pub hits: &'a [Hit],
+    /// The most turns taken from `hits`.
+    pub retrieved_turns_max: u32,
+    /// What the user asks now, not appended; none, or white space only: the last user turn asks.
+    pub query: Option<&'a str>,
+    /// The reference for the line that says what day it is.
+    pub as_of: Timestamp,
+    /// The user's time zone, for that line and for the days of what is quoted.
+    pub time_zone: &'a TimeZone,
+}
+
+impl<'a> Instructions<'a> {
+    /// Counts `text`, at 1 µs a token.
+    pub fn new(text: &'a str, tokenizer: &Tokenizer) -> Self {
+        Self { text, tokens: tokenizer.count(text) }
+    }
+}
+
+impl<'a> Input<'a> {
+    /// The turns of the session whose recent turns are shown.
+    pub(super) fn session_turns(&self) -> &'a [TurnView<'a>] {
+        self.session.and_then(|at| self.sources.get(at)).map_or(&[], |source| source.turns)
+    }
+
+    /// What all that is returned may cost.
+    pub(super) fn available(&self) -> u64 {
+        u64::from(self.budget_tokens.saturating_sub(self.reserve_tokens))
+    }
+}

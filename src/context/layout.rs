@@ -1,0 +1,97 @@
+//! What goes into a context, piece by piece, in the order of its layout.
+
+use crate::context::fixed::{conversation, exchange, instructions};
+use crate::context::groups::{self, Rules, Shown, Unit};
+use crate::context::quote::{Quote, quote};
+use crate::context::share::{Space, split};
+use crate::context::{BuildError, Cost, Input, Item, Message, SectionKind, TurnView};
+use crate::types::Seq;
+
+/// A piece of the layout: the messages of one turn, of the instructions, of the quote or of a
+/// stand-in.
+pub(super) struct Slab {
+    pub(super) section: SectionKind,
+    pub(super) items: Vec<Item>,
+    pub(super) messages: Vec<Message>,
+    pub(super) cost: Cost,
+}
+
+/// A planned context.
+pub(super) struct Layout {
+    pub(super) slabs: Vec<Slab>,
+    /// The index of the session's first turn that is recent or current.
+    pub(super) first_shown: usize,
+    /// Tokens that each section could use, in the order of the layout.
+    pub(super) allowances: [u64; 5],
+    /// The retrieved section; its message is in the slabs.
+    pub(super) quote: Quote,
+}
+
+/// Plans a context.
+///
+/// # Errors
+/// [`BuildError`] when the fixed parts do not fit.
+pub(super) fn plan(input: &Input<'_>, rules: Rules<'_>) -> Result<Layout, BuildError> {
+    let turns = input.session_turns();
+    let instructions = instructions(input, rules);
+    let exchange = exchange(input, turns, rules);
+    let own = instructions.as_ref().map_or(0, |slab| slab.cost.tokens(rules.framing));
+    let fixed = u64::from(rules.framing.priming) + own;
+    let available = input.available();
+    let minimum_tokens = fixed + exchange.tokens + u64::from(input.reserve_tokens);
+    if fixed > available {
+        return Err(BuildError::InstructionsTooLarge { minimum_tokens });
+    }
+    if fixed + exchange.tokens > available {
+        return Err(BuildError::CurrentExchangeTooLarge { minimum_tokens });
+    }
+    let past = groups::units(turns, exchange.past.clone(), rules);
+    let lead = groups::placeholder(rules);
+    let free = available - fixed;
+    let space = Space { available, free, lead: lead.cost.tokens(rules.framing), past: &past };
+    let split = split(input, space, &exchange);
+    let first_shown = past.get(split.start).map_or(exchange.past.end, |unit| unit.turns.start);
+    let first_seq = turns.get(first_shown).map(|view| view.turn.seq);
+    let is_shown = |source: usize, seq: Seq| {
+        Some(source) == input.session && first_seq.is_some_and(|first| seq >= first)
+    };
+    let mut quote = quote(input, rules, split.quote, &is_shown);
+    let mut slabs: Vec<Slab> = instructions.into_iter().collect();
+    if split.needs_lead {
+        slabs.push(Slab::new(lead, SectionKind::Recent, turns, None));
+    }
+    slabs.extend(recent(turns, &past[split.start..], input.session, rules));
+    slabs.extend(quoted(&mut quote));
+    slabs.extend(exchange.slabs);
+    let allowances = [available - exchange.tokens, 0, split.high, split.quote, free];
+    Ok(Layout { slabs, first_shown, allowances, quote })
+}
+
+fn recent(
+    turns: &[TurnView<'_>],
+    units: &[Unit],
+    source: Option<usize>,
+    rules: Rules<'_>,
+) -> impl Iterator<Item = Slab> {
+    let shown = units.iter().flat_map(move |unit| groups::shown(turns, unit, rules));
+    shown.map(move |shown| Slab::new(shown, SectionKind::Recent, turns, source))
+}
+
+fn quoted(quote: &mut Quote) -> Option<Slab> {
+    let (message, cost) = quote.message.take()?;
+    let items = std::mem::take(&mut quote.items);
+    Some(Slab { section: SectionKind::Retrieved, items, messages: vec![message], cost })
+}
+
+impl Slab {
+    pub(super) fn new(
+        shown: Shown,
+        section: SectionKind,
+        turns: &[TurnView<'_>],
+        source: Option<usize>,
+    ) -> Self {
+        let item = |at: usize| conversation(source, turns[at].turn.seq, shown.cost.content);
+        let items = shown.turn.map(item).into_iter().collect();
+        Self { section, items, messages: shown.messages, cost: shown.cost }
+    }
+}

@@ -1,0 +1,140 @@
+//! Which hits the quoted block takes: greedy by rank, within a space.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use jiff::civil::Date;
+
+use crate::context::block::{self, Line};
+use crate::context::{DropReason, Dropped, Hit, Input, TurnView};
+use crate::tokens::Tokenizer;
+use crate::types::Seq;
+
+/// A turn that has a passage is taken whole at once only when it costs at most one part in this many
+/// of the space that is left; else its passage, and the whole later if space remains.
+const WHOLE_PART: u64 = 4;
+
+/// A hit that was taken.
+pub(super) struct Taken<'a> {
+    pub(super) hit: &'a Hit,
+    pub(super) day: Date,
+    pub(super) line: Line,
+    pub(super) tokens: u32,
+    pub(super) partial: bool,
+    view: &'a TurnView<'a>,
+}
+
+/// What was taken, best first, and what was not.
+pub(super) struct Choice<'a> {
+    pub(super) taken: Vec<Taken<'a>>,
+    pub(super) dropped: Vec<Dropped>,
+    /// The tokens of each heading, by day and source.
+    pub(super) headings: BTreeMap<(Date, usize), u32>,
+    left: u64,
+}
+
+/// Takes hits into `left` tokens of lines and headings. A hit that does not fit is passed over; a
+/// hit given twice, or of a turn that is no living one, is ignored. `is_shown` says which turns
+/// other sections show.
+pub(super) fn choose<'a>(
+    input: &Input<'a>,
+    left: u64,
+    is_shown: &dyn Fn(usize, Seq) -> bool,
+) -> Choice<'a> {
+    let tokenizer = &input.model.tokenizer;
+    let mut choice =
+        Choice { taken: Vec::new(), dropped: Vec::new(), headings: BTreeMap::new(), left };
+    let mut seen = BTreeSet::new();
+    for hit in input.hits {
+        let Some(view) = find(input, hit) else { continue };
+        if !seen.insert((hit.source, hit.seq)) {
+            continue;
+        }
+        if is_shown(hit.source, hit.seq) {
+            choice.drop(hit, view.counts.line, DropReason::AlreadyShown);
+        } else if view.counts.line == 0 {
+            choice.drop(hit, 0, DropReason::NotSendable);
+        } else if choice.taken.len() >= input.retrieved_turns_max as usize {
+            choice.drop(hit, view.counts.line, DropReason::OverLimit);
+        } else {
+            let day = block::day(view.turn.created_at, input.time_zone);
+            choice.take(hit, view, day, tokenizer);
+        }
+    }
+    choice.widen();
+    choice
+}
+
+fn find<'a>(input: &Input<'a>, hit: &Hit) -> Option<&'a TurnView<'a>> {
+    let turns = input.sources.get(hit.source)?.turns;
+    let at = turns.binary_search_by_key(&hit.seq, |view| view.turn.seq).ok()?;
+    Some(&turns[at])
+}
+
+impl<'a> Choice<'a> {
+    /// Notes what is left out.
+    pub(super) fn drop(&mut self, hit: &Hit, tokens: u32, reason: DropReason) {
+        let Hit { source, seq, score, .. } = *hit;
+        self.dropped.push(Dropped { source, seq, tokens, score, reason });
+    }
+
+    fn take(&mut self, hit: &'a Hit, view: &'a TurnView<'a>, day: Date, tokenizer: &Tokenizer) {
+        let place = (day, hit.source);
+        let known = self.headings.contains_key(&place);
+        let heading = if known { 0 } else { tokenizer.count(&block::heading(day)) };
+        let whole = view.counts.line;
+        let left = self.left.saturating_sub(u64::from(heading));
+        let fair = u64::from(whole) <= left / WHOLE_PART;
+        let part = hit.passage.as_ref().filter(|_| !fair);
+        let part = part.and_then(|range| passage(view, range, tokenizer));
+        let (line, tokens, partial) = match part {
+            Some((line, tokens)) => (Some(line), tokens, true),
+            None if u64::from(whole) <= left => (block::line(view.turn, None), whole, false),
+            None => (None, whole, false),
+        };
+        let Some(line) = line.filter(|_| u64::from(tokens) <= left) else {
+            return self.drop(hit, whole.saturating_add(heading), DropReason::OverBudget);
+        };
+        self.left = left - u64::from(tokens);
+        if !known {
+            self.headings.insert(place, heading);
+        }
+        self.taken.push(Taken { hit, day, line, tokens, partial, view });
+    }
+
+    /// Shows whole what was taken in part, best first, where space remains.
+    fn widen(&mut self) {
+        for taken in self.taken.iter_mut().filter(|taken| taken.partial) {
+            let more = u64::from(taken.view.counts.line.saturating_sub(taken.tokens));
+            if more > self.left {
+                continue;
+            }
+            if let Some(line) = block::line(taken.view.turn, None) {
+                self.left -= more;
+                (taken.line, taken.tokens, taken.partial) = (line, taken.view.counts.line, false);
+            }
+        }
+    }
+
+    /// Gives up the worst of what was taken, `tokens` of it or all.
+    pub(super) fn give_up(&mut self, tokens: u64) {
+        let mut freed = 0;
+        while freed < tokens
+            && let Some(taken) = self.taken.pop()
+        {
+            freed += u64::from(taken.tokens);
+            self.drop(taken.hit, taken.tokens, DropReason::OverBudget);
+        }
+    }
+}
+
+/// A passage as a line, unless it is no shorter than the whole.
+fn passage(
+    view: &TurnView<'_>,
+    range: &Range<usize>,
+    tokenizer: &Tokenizer,
+) -> Option<(Line, u32)> {
+    let line = block::line(view.turn, Some(range))?;
+    let tokens = tokenizer.count(&line.text);
+    (tokens < view.counts.line).then_some((line, tokens))
+}

@@ -1,0 +1,82 @@
+//! How the space after the fixed parts is shared between the window of recent turns and the quote.
+
+use crate::context::fixed::Exchange;
+use crate::context::groups::Unit;
+use crate::context::{Input, window};
+
+/// How much of the budget the quote leaves free for the turns that follow an appended user turn, in
+/// percent: a tool loop may grow by this without a change of the quote before it.
+const GROWTH_PERCENT: u64 = 15;
+
+/// What there is to share, in tokens.
+#[derive(Clone, Copy)]
+pub(super) struct Space<'a> {
+    /// What all that is returned may cost.
+    pub(super) available: u64,
+    /// What is left of it after the priming and the instructions.
+    pub(super) free: u64,
+    /// What a stand-in for a user's message costs.
+    pub(super) lead: u64,
+    /// The units before the current exchange.
+    pub(super) past: &'a [Unit],
+}
+
+/// Who gets what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Split {
+    /// The index of the first recent unit.
+    pub(super) start: usize,
+    /// Whether a stand-in for a user's message comes before it.
+    pub(super) needs_lead: bool,
+    /// The high mark of the window.
+    pub(super) high: u64,
+    /// What the quote may cost.
+    pub(super) quote: u64,
+}
+
+struct Window {
+    start: usize,
+    needs_lead: bool,
+    tokens: u64,
+    high: u64,
+}
+
+/// Shares the space. The window depends on the session, the shares and the budget only, as long as
+/// it fits beside the current exchange; else its marks are halved until it does. What follows an
+/// appended user turn takes from its reserve first, then from the quote by halves, then from the
+/// window.
+pub(super) fn split(input: &Input<'_>, space: Space<'_>, exchange: &Exchange) -> Split {
+    let part = |percent: u8| space.free * u64::from(percent) / 100;
+    let share = part(input.shares.recent_percent);
+    let mut window = fitting(space, share, space.free - exchange.first_tokens);
+    let left = space.free - exchange.first_tokens - window.tokens;
+    let unused = part(input.shares.summary_percent) + share.saturating_sub(window.tokens);
+    let growth = if exchange.is_query { 0 } else { space.available * GROWTH_PERCENT / 100 };
+    let allowed = part(input.shares.retrieved_percent) + unused;
+    let mut quote = left.saturating_sub(growth).min(allowed);
+    let tail = exchange.tokens - exchange.first_tokens;
+    while quote > 0 && quote + tail > left {
+        quote /= 2;
+    }
+    if tail > left {
+        window = fitting(space, window.high, space.free - exchange.tokens);
+    }
+    let Window { start, needs_lead, high, .. } = window;
+    Split { start, needs_lead, high, quote }
+}
+
+/// The window with the largest high mark of `high`, its half, and so on to 0, that fits.
+fn fitting(space: Space<'_>, mut high: u64, room: u64) -> Window {
+    loop {
+        let start = window::start(space.past, high);
+        let shown = &space.past[start..];
+        let first = shown.iter().find(|unit| unit.tokens > 0);
+        let needs_lead = first.is_some_and(|unit| !unit.user);
+        let lead = if needs_lead { space.lead } else { 0 };
+        let tokens = shown.iter().map(|unit| unit.tokens).sum::<u64>() + lead;
+        if tokens <= room || high == 0 {
+            return Window { start, needs_lead, tokens, high };
+        }
+        high /= 2;
+    }
+}

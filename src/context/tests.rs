@@ -1,0 +1,1 @@
+//! What contexts are made of, and what they cost.
