@@ -1,1 +1,3 @@
+//! The binary `keepsake`; all it does stands in the library.
+
 fn main() {}

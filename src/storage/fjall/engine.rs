@@ -1,14 +1,16 @@
 //! fjall itself: how rows and groups are kept in it, and how they are read.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 use bytes::Bytes;
 
-use super::super::{Order, Read, Revision, Row, StoreError};
 use super::fault;
+use crate::storage::{Order, Read, Revision, Row, StoreError};
 
 /// The first byte of the keys of rows; the rest is the caller's key.
 const ROW: u8 = b'r';
@@ -33,6 +35,7 @@ pub(super) struct Position {
 pub(super) type Writes = BTreeMap<Bytes, Option<(Revision, Bytes)>>;
 
 /// What the rows of the groups tell.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Recovered {
     /// All of the last groups are there.
     Whole(Position),
@@ -50,7 +53,14 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Opens the database in `path`, or makes it.
+    ///
+    /// fjall panics at some damages of its files; that is one more error here.
     pub(super) fn open(path: &Path) -> ::fjall::Result<Self> {
+        catch_unwind(|| Self::open_sound(path))
+            .unwrap_or_else(|_| Err(io::Error::other("it panicked, see the output above").into()))
+    }
+
+    fn open_sound(path: &Path) -> ::fjall::Result<Self> {
         let database = Database::builder(path).open()?;
         let rows = database.keyspace("record", KeyspaceCreateOptions::default)?;
         Ok(Self { database, rows })
@@ -66,18 +76,7 @@ impl Engine {
             };
             ring.push(position);
         }
-        ring.sort_by_key(|position| position.group);
-        let last = ring.last().copied().unwrap_or_default();
-        let first = last.group.saturating_sub(RING_GROUPS) + 1;
-        let missing = (first..=last.group).zip(&ring).find(|(group, row)| row.group != *group);
-        Ok(match missing {
-            // A slot with an older group: the group that should have replaced it is missing.
-            Some((group, row)) if row.group < group => {
-                Recovered::Hole { missing: row.group + RING_GROUPS, last: last.group }
-            }
-            Some((group, _)) => Recovered::Hole { missing: group, last: last.group },
-            None => Recovered::Whole(last),
-        })
+        Ok(check_ring(ring, RING_GROUPS))
     }
 
     /// Writes a group: fjall appends it to the journal, syncs that, and only then shows it.
@@ -130,6 +129,22 @@ impl Engine {
             Order::Ascending => range.take(limit).map(read_row).collect(),
             Order::Descending => range.rev().take(limit).map(read_row).collect(),
         }
+    }
+}
+
+/// Finds the first group missing in a ring of `size` groups, each in the place of the one before.
+pub(super) fn check_ring(mut ring: Vec<Position>, size: u64) -> Recovered {
+    ring.sort_by_key(|position| position.group);
+    let last = ring.last().copied().unwrap_or_default();
+    let first = last.group.saturating_sub(size) + 1;
+    let odd = (first..=last.group).zip(&ring).find(|(group, row)| row.group != *group);
+    match odd {
+        // An older group in its place: the one that should have replaced it is missing.
+        Some((group, row)) if row.group < group => {
+            Recovered::Hole { missing: row.group + size, last: last.group }
+        }
+        Some((group, _)) => Recovered::Hole { missing: group, last: last.group },
+        None => Recovered::Whole(last),
     }
 }
 

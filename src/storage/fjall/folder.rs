@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::engine::{Engine, Position, Recovered};
+use super::journal;
 use super::mark::Mark;
 use super::open_error::OpenError;
 
@@ -14,6 +15,16 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The most copies of journals that are kept for an operator: the first one holds what was lost,
 /// later ones come from further starts of the same folder.
 const ASIDE_MAX: u32 = 8;
+
+/// The file that is written to find out whether the disk is full.
+const PROBE: &str = "PROBE";
+
+/// The bytes that are written at once to find out whether the disk is full.
+const PROBE_BLOCK_BYTES: usize = 1 << 20;
+
+/// How many blocks must fit for a disk not to be full: four tables of the engine, which it writes
+/// before it removes those that they replace.
+const PROBE_BLOCKS: usize = 256;
 
 /// A data folder held by this process; dropping it lets go of it.
 #[derive(Debug)]
@@ -41,6 +52,8 @@ pub(super) fn open(path: &Path) -> Result<(Folder, Opened), OpenError> {
     create_private(path).map_err(OpenError::file("make the data folder", path))?;
     let folder = Folder { path: path.to_owned(), _lock: lock(path)? };
     check_format(path)?;
+    // Left there by a process that was ended while it tried the disk.
+    fs::remove_file(path.join(PROBE)).ok();
     let (mark, marked) = open_mark(&folder)?;
     let (engine, position) = open_engine(&folder, marked)?;
     Ok((folder, Opened { engine, mark, position }))
@@ -133,8 +146,14 @@ fn create_mark(folder: &Folder, path: &Path) -> Result<(Mark, u64), OpenError> {
 fn open_engine(folder: &Folder, marked: u64) -> Result<(Engine, Position), OpenError> {
     let path = folder.engine_path();
     let copy = folder.path.join("set-aside-new");
-    copy_journals(&path, &copy).map_err(OpenError::file("set aside the journals in", &copy))?;
+    let journals = journal::list(&path).map_err(OpenError::file("read", &path))?;
+    let copied = copy_journals(&journals, &copy);
+    copied.map_err(OpenError::file("set aside the journals in", &copy))?;
     let keep = || keep_copy(folder, &copy);
+    let ordered = journal::first_out_of_order(&journals);
+    if let Some(damaged) = ordered.map_err(OpenError::file("read a journal in", &path))? {
+        return Err(OpenError::JournalDamaged { path: damaged.clone(), aside: keep() });
+    }
     let engine_error = |source| OpenError::Engine { path: path.clone(), aside: keep(), source };
     let engine = Engine::open(&path).map_err(engine_error)?;
     let lost = |missing, last| OpenError::GroupsLost {
@@ -156,21 +175,17 @@ fn open_engine(folder: &Folder, marked: u64) -> Result<(Engine, Position), OpenE
     }
 }
 
-/// Copies the journals in `from` to the new folder `to`; without space it copies nothing, since a
-/// full disk must not keep a sound folder shut.
-fn copy_journals(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies `journals` to the new folder `to`; without space it copies nothing, since a full disk
+/// must not keep a sound folder shut.
+fn copy_journals(journals: &[PathBuf], to: &Path) -> io::Result<()> {
     remove_folder(to)?;
-    if !from.exists() {
+    if journals.is_empty() {
         return Ok(());
     }
     create_private(to)?;
-    for entry in fs::read_dir(from)? {
-        let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "jnl") {
-            continue;
-        }
+    for path in journals {
         let copied = to.join(path.file_name().unwrap_or_default());
-        match copy_sparse(&path, &copied) {
+        match copy_sparse(path, &copied) {
             Err(error) if is_full(&error) => {
                 tracing::warn!("the disk is full: journals are not set aside");
                 return remove_folder(to);
@@ -227,13 +242,13 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 }
 
 impl Folder {
-    /// Tries out whether the disk is full, by writing a file of a megabyte.
+    /// Tries out whether there is less space than the engine's background work may need, by
+    /// taking it for a moment. Nothing else tells: the engine removes what it could not finish.
     pub(super) fn disk_is_full(&self) -> bool {
-        let path = self.path.join("PROBE");
+        let path = self.path.join(PROBE);
         let probe = || {
-            let mut file = File::create(&path)?;
-            file.write_all(&vec![1; 1 << 20])?;
-            file.sync_data()
+            let (mut file, block) = (File::create(&path)?, vec![1; PROBE_BLOCK_BYTES]);
+            (0..PROBE_BLOCKS).try_for_each(|_| file.write_all(&block))
         };
         let full = probe().is_err_and(|error| is_full(&error));
         fs::remove_file(&path).ok();

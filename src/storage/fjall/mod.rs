@@ -1,16 +1,20 @@
 //! The store on disk: fjall, with what it lacks around it.
 //! In: a data folder; the calls of the port. Out: commits that were synced before anyone saw them.
-//! Invariant: a folder that lost an acknowledged commit is refused by name, never opened in silence.
+//! Invariant: a folder that lost an acknowledged commit is refused by name, never opened silently.
 //!
 //! `FOLDER/FORMAT` holds the version of the layout, `LOCK` keeps a second process out, `MARK` the
 //! number of the last synced group, and `fjall/` the engine's own files.
 
 mod engine;
 mod folder;
+mod journal;
 mod mark;
 mod open_error;
 mod queue;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,14 +23,14 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 
-use super::{Batch, CommitError, Read, Revision, Row, Store, StoreError};
+use crate::storage::{Batch, CommitError, Read, Revision, Row, Store, StoreError};
 use engine::EngineSlot;
 use queue::{Queue, Waiting};
 
 pub use folder::FORMAT_VERSION;
 pub use open_error::OpenError;
 pub use queue::{COMMITS_WAITING_MAX, WAITING_BYTES_MAX};
-pub use writer::GROUP_BYTES_MAX;
+pub use writer::{FULL_PAUSE, GROUP_BYTES_MAX};
 
 /// The most gets that a read answers on the caller's thread: a get takes microseconds, less than
 /// the way to another thread and back, and so many stay far below what would hold up a runtime.

@@ -66,6 +66,17 @@ pub enum OpenError {
         /// What the engine said.
         source: ::fjall::Error,
     },
+    /// A journal is damaged in a way that would bring old values back.
+    #[error(
+        "the journal `{}` is damaged: its batches are out of order{}; restore a backup",
+        path.display(), kept(aside.as_deref())
+    )]
+    JournalDamaged {
+        /// The journal.
+        path: PathBuf,
+        /// Where a copy of the journals lies.
+        aside: Option<PathBuf>,
+    },
     /// A row that only this engine writes cannot be read.
     #[error("the engine's files in `{}` hold an unknown row", path.display())]
     RowUnreadable {

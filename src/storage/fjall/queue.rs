@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::super::{BATCH_BYTES_MAX, Batch, CommitError, Revision, StoreError};
+use crate::storage::{BATCH_BYTES_MAX, Batch, CommitError, Revision, StoreError};
 
 /// The most commits that may wait: at a sync in 30 ms, the slowest of a hundred, and groups of a
 /// thousand, the last one waits for less than a second.

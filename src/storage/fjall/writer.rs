@@ -5,16 +5,21 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::super::{Batch, CommitError, Revision, StoreError};
 use super::engine::{Engine, Position, Recovered, Writes};
 use super::folder::{Folder, is_full};
 use super::mark::Mark;
 use super::queue::Waiting;
 use super::{OpenError, Shared, fault};
+use crate::storage::{Batch, CommitError, Revision, StoreError};
+
+/// How long commits are refused after the disk was full, before one is tried again: reads wait
+/// while the engine is opened again, which takes a tenth of a second.
+pub const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The most bytes of a group, unless its only commit is larger: a sync of so many takes tens of
 /// milliseconds, and waiting for the next group costs no more.
@@ -25,6 +30,7 @@ struct Writer {
     folder: Folder,
     mark: Mark,
     position: Position,
+    full: Option<(Instant, StoreError)>,
 }
 
 /// Starts the thread; it ends when the queue has ended and is empty, or at a fault.
@@ -36,7 +42,7 @@ pub(super) fn start(
 ) -> Result<JoinHandle<()>, OpenError> {
     let path = folder.engine_path();
     let run = move || {
-        let mut writer = Writer { shared: Arc::clone(&shared), folder, mark, position };
+        let mut writer = Writer { shared, folder, mark, position, full: None };
         // A panic in the engine must not leave callers waiting, nor the process going on.
         let ran = catch_unwind(AssertUnwindSafe(|| writer.run()));
         let ended = ran.unwrap_or_else(|_| Err(writer_panicked()));
@@ -121,6 +127,7 @@ impl Writer {
             Err(source) if self.is_full(&source) => {
                 let full = StoreError::Full { source: Arc::new(source) };
                 self.reopen(&full)?;
+                self.full = Some((Instant::now() + FULL_PAUSE, full.clone()));
                 Err(full)
             }
             Err(source) => Err(fault("write to the store", source)),
@@ -145,8 +152,17 @@ impl Writer {
 
     /// Makes sure that there is an engine; after the disk was full there may be none.
     fn ready(&mut self) -> Result<(), StoreError> {
+        match &self.full {
+            Some((until, full)) if Instant::now() < *until => return Err(full.clone()),
+            _ => self.full = None,
+        }
         match self.shared.engine.with(|_| ()) {
-            Err(full @ StoreError::Full { .. }) => self.reopen(&full),
+            Err(full @ StoreError::Full { .. }) => {
+                self.full = Some((Instant::now() + FULL_PAUSE, full.clone()));
+                self.reopen(&full)?;
+                self.full = None;
+                Ok(())
+            }
             engine => engine,
         }
     }
