@@ -1,5 +1,5 @@
-//! Messages as `system` and `messages` of a Messages request. Content is always a list of blocks, so
-//! that a block that is added later does not change the bytes before it.
+//! Messages as `system` and `messages` of a Messages request. Content is always a list of blocks,
+//! so that a block that is added later does not change the bytes before it.
 
 use serde::Serialize;
 use serde_json::value::RawValue;

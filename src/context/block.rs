@@ -34,8 +34,8 @@ pub(super) struct Line {
     pub(super) escaped: bool,
 }
 
-/// `Speaker: text` with a line break; of the text only `passage`, if it is given, with marks where it
-/// was cut. None when there are no words to show.
+/// `Speaker: text` with a line break; of the text only `passage`, if it is given, with marks where
+/// it was cut. None when there are no words to show.
 pub(super) fn line(turn: &Turn, passage: Option<&Range<usize>>) -> Option<Line> {
     let text = turn.searchable_text();
     let words = passage.map_or(Cow::Borrowed(text.as_str()), |range| cut(&text, range));
@@ -85,8 +85,9 @@ fn speaker(turn: &Turn) -> String {
 /// The characters of `range`, without white space around them, with a mark at each side that was
 /// cut.
 fn cut<'a>(text: &'a str, range: &Range<usize>) -> Cow<'a, str> {
-    let start = text.ceil_char_boundary(range.start.min(text.len()));
-    let end = text.floor_char_boundary(range.end.min(text.len())).max(start);
+    let border = |at: usize| text.is_char_boundary(at);
+    let start = (range.start..text.len()).find(|at| border(*at)).unwrap_or(text.len());
+    let end = (start..=range.end.min(text.len())).rfind(|at| border(*at)).unwrap_or(start);
     let words = text[start..end].trim();
     let before = !text[..start].trim().is_empty();
     let after = !text[end..].trim().is_empty();

@@ -1,8 +1,10 @@
 //! Where consecutive contexts of a session stop being the same bytes.
 
-use crate::context::build::{Place, index, small};
-use crate::context::layout::Slab;
-use crate::context::{Breakpoint, Input, SectionKind};
+use crate::context::{
+    Breakpoint, Input, SectionKind,
+    build::{Place, index, small},
+    layout::Slab,
+};
 
 /// How many places providers take.
 const BREAKPOINTS_MAX: usize = 4;

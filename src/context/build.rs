@@ -1,10 +1,11 @@
 //! From the plan to messages, payload and account.
 
-use crate::context::groups::Rules;
-use crate::context::layout::{Layout, Slab, plan};
 use crate::context::{
     BuildError, Context, DROPPED_MAX, DropReason, Dropped, Format, Input, Item, Message,
-    MessageRole, Section, SectionKind, Trust, TurnRange, anthropic, breakpoints, openai,
+    MessageRole, Section, SectionKind, Trust, TurnRange, anthropic, breakpoints,
+    groups::Rules,
+    layout::{Layout, Slab, plan},
+    openai,
 };
 use crate::tokens::Exactness;
 use crate::types::Seq;

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use crate::context::groups::{self, Rules, words};
-use crate::context::layout::Slab;
-use crate::context::measure::text_cost;
-use crate::context::message::holds_calls;
 use crate::context::{
     Cost, Input, Instructions, Item, Message, MessageRole, SectionKind, Trust, TurnView,
+    groups::{self, Rules, words},
+    layout::Slab,
+    measure::text_cost,
+    message::holds_calls,
 };
 use crate::tokens::Tokenizer;
 use crate::types::{Role, Seq};

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::context::measure::cost;
-use crate::context::message::{
-    holds_calls, holds_results, missing_result, orphan_results, turn_messages,
+use crate::context::{
+    Cost, Format, Message, MessageRole, TurnView,
+    measure::cost,
+    message::{holds_calls, holds_results, missing_result, orphan_results, turn_messages},
 };
-use crate::context::{Cost, Format, Message, MessageRole, TurnView};
 use crate::tokens::{Framing, Tokenizer};
 use crate::types::{Part, Role, Turn};
 
@@ -32,6 +32,13 @@ pub(super) struct Unit {
     whole: bool,
 }
 
+#[cfg(test)]
+impl Unit {
+    pub(super) fn whole(turns: Range<usize>, tokens: u64, user: bool) -> Self {
+        Self { turns, tokens, user, whole: true }
+    }
+}
+
 /// Messages of one turn (or of none: stand-ins), and what they cost.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shown {
@@ -46,7 +53,7 @@ pub(super) fn units(turns: &[TurnView<'_>], range: Range<usize>, rules: Rules<'_
     let mut start = range.start;
     while start < range.end {
         let mut end = start + 1;
-        if holds_calls(turns[start].turn) {
+        if turns[start].counts.neutral.calls > 0 {
             while end < range.end && turns[end].turn.role == Role::Tool {
                 end += 1;
             }
@@ -85,10 +92,10 @@ pub(super) fn shown(turns: &[TurnView<'_>], unit: &Unit, rules: Rules<'_>) -> Ve
 
 /// Whether every call has exactly one result and nothing else stands between.
 fn is_whole(turns: &[TurnView<'_>]) -> bool {
-    let first = turns[0].turn;
-    if !holds_calls(first) {
-        return !holds_results(first);
+    if turns[0].counts.neutral.calls == 0 {
+        return turns[0].counts.neutral.results == 0;
     }
+    let first = turns[0].turn;
     let mut open: Vec<&str> = Vec::new();
     for part in &first.parts {
         if let Part::ToolCall { id, .. } = part {
@@ -99,7 +106,7 @@ fn is_whole(turns: &[TurnView<'_>]) -> bool {
         }
     }
     for view in &turns[1..] {
-        if !holds_results(view.turn) {
+        if view.counts.neutral.results == 0 {
             return false;
         }
         for part in &view.turn.parts {

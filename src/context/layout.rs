@@ -1,10 +1,12 @@
 //! What goes into a context, piece by piece, in the order of its layout.
 
-use crate::context::fixed::{conversation, exchange, instructions};
-use crate::context::groups::{self, Rules, Shown, Unit};
-use crate::context::quote::{Quote, quote};
-use crate::context::share::{Space, split};
-use crate::context::{BuildError, Cost, Input, Item, Message, SectionKind, TurnView};
+use crate::context::{
+    BuildError, Cost, Input, Item, Message, SectionKind, TurnView,
+    fixed::{conversation, exchange, instructions},
+    groups::{self, Rules, Shown, Unit},
+    quote::{Quote, quote},
+    share::{Space, split},
+};
 use crate::types::Seq;
 
 /// A piece of the layout: the messages of one turn, of the instructions, of the quote or of a

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::context::message::turn_messages;
-use crate::context::{Format, Message, block};
+use crate::context::{Format, Message, block, message::turn_messages};
 use crate::tokens::{Framing, Tokenizer};
 use crate::types::{Part, Turn};
 

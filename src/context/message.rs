@@ -140,9 +140,9 @@ fn adapt(part: &Part, role: MessageRole, format: Format) -> Option<Part> {
     }
 }
 
-/// What providers ask of an assistant's message beyond its parts. Anthropic refuses a last text that
-/// ends in white space: it goes from all texts that end a turn, so that a turn's bytes do not change
-/// when another one follows. OpenAI takes extra members only beside content or calls.
+/// What providers ask of an assistant's message beyond its parts. Anthropic refuses a last text
+/// that ends in white space: it goes from all texts that end a turn, so that a turn's bytes do not
+/// change when another one follows. OpenAI takes extra members only beside content or calls.
 fn finish_assistant(parts: &mut Vec<Part>, format: Format) {
     if format == Format::AnthropicMessages
         && let Some(Part::Text(text)) = parts.last_mut()
@@ -173,10 +173,8 @@ fn takes_media(media: &Media, role: MessageRole, format: Format) -> bool {
 
 /// What media are in words, where they cannot be sent.
 fn stand_in(media: &Media) -> String {
-    let kind = match media.media_type.split('/').next() {
-        Some(kind @ ("image" | "audio" | "video")) => kind,
-        _ => "file",
-    };
+    let named = ["image", "audio", "video"];
+    let kind = named.into_iter().find(|kind| media.media_type.starts_with(kind)).unwrap_or("file");
     if media.caption.trim().is_empty() {
         format!("[{kind}]")
     } else {

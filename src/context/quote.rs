@@ -1,9 +1,11 @@
 //! The retrieved section: chosen hits as one message in time order, and its count.
 
-use crate::context::groups::Rules;
-use crate::context::measure::{cost, text_cost};
-use crate::context::select::{Choice, Taken, choose};
-use crate::context::{Cost, CountMethod, Dropped, Input, Item, Message, MessageRole, Trust, block};
+use crate::context::{
+    Cost, CountMethod, Dropped, Input, Item, Message, MessageRole, Trust, block,
+    groups::Rules,
+    measure::{cost, text_cost},
+    select::{Choice, Taken, choose},
+};
 use crate::types::Seq;
 
 /// The retrieved section.

@@ -5,14 +5,12 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 
-use crate::context::block::{self, Line};
-use crate::context::{DropReason, Dropped, Hit, Input, TurnView};
+use crate::context::{
+    DropReason, Dropped, Hit, Input, TurnView,
+    block::{self, Line},
+};
 use crate::tokens::Tokenizer;
 use crate::types::Seq;
-
-/// A turn that has a passage is taken whole at once only when it costs at most one part in this many
-/// of the space that is left; else its passage, and the whole later if space remains.
-const WHOLE_PART: u64 = 4;
 
 /// A hit that was taken.
 pub(super) struct Taken<'a> {
@@ -21,7 +19,6 @@ pub(super) struct Taken<'a> {
     pub(super) line: Line,
     pub(super) tokens: u32,
     pub(super) partial: bool,
-    view: &'a TurnView<'a>,
 }
 
 /// What was taken, best first, and what was not.
@@ -61,7 +58,6 @@ pub(super) fn choose<'a>(
             choice.take(hit, view, day, tokenizer);
         }
     }
-    choice.widen();
     choice
 }
 
@@ -78,14 +74,17 @@ impl<'a> Choice<'a> {
         self.dropped.push(Dropped { source, seq, tokens, score, reason });
     }
 
-    fn take(&mut self, hit: &'a Hit, view: &'a TurnView<'a>, day: Date, tokenizer: &Tokenizer) {
+    fn take(&mut self, hit: &'a Hit, view: &TurnView<'_>, day: Date, tokenizer: &Tokenizer) {
+        let whole = view.counts.line;
+        if hit.passage.is_none() && u64::from(whole) > self.left {
+            return self.drop(hit, whole, DropReason::OverBudget);
+        }
         let place = (day, hit.source);
         let known = self.headings.contains_key(&place);
         let heading = if known { 0 } else { tokenizer.count(&block::heading(day)) };
-        let whole = view.counts.line;
         let left = self.left.saturating_sub(u64::from(heading));
-        let fair = u64::from(whole) <= left / WHOLE_PART;
-        let part = hit.passage.as_ref().filter(|_| !fair);
+        // A passage alone where the whole would fit costs more evidence than the space it saves.
+        let part = hit.passage.as_ref().filter(|_| u64::from(whole) > left);
         let part = part.and_then(|range| passage(view, range, tokenizer));
         let (line, tokens, partial) = match part {
             Some((line, tokens)) => (Some(line), tokens, true),
@@ -93,27 +92,13 @@ impl<'a> Choice<'a> {
             None => (None, whole, false),
         };
         let Some(line) = line.filter(|_| u64::from(tokens) <= left) else {
-            return self.drop(hit, whole.saturating_add(heading), DropReason::OverBudget);
+            return self.drop(hit, whole, DropReason::OverBudget);
         };
         self.left = left - u64::from(tokens);
         if !known {
             self.headings.insert(place, heading);
         }
-        self.taken.push(Taken { hit, day, line, tokens, partial, view });
-    }
-
-    /// Shows whole what was taken in part, best first, where space remains.
-    fn widen(&mut self) {
-        for taken in self.taken.iter_mut().filter(|taken| taken.partial) {
-            let more = u64::from(taken.view.counts.line.saturating_sub(taken.tokens));
-            if more > self.left {
-                continue;
-            }
-            if let Some(line) = block::line(taken.view.turn, None) {
-                self.left -= more;
-                (taken.line, taken.tokens, taken.partial) = (line, taken.view.counts.line, false);
-            }
-        }
+        self.taken.push(Taken { hit, day, line, tokens, partial });
     }
 
     /// Gives up the worst of what was taken, `tokens` of it or all.

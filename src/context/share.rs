@@ -1,8 +1,6 @@
 //! How the space after the fixed parts is shared between the window of recent turns and the quote.
 
-use crate::context::fixed::Exchange;
-use crate::context::groups::Unit;
-use crate::context::{Input, window};
+use crate::context::{Input, fixed::Exchange, groups::Unit, window};
 
 /// How much of the budget the quote leaves free for the turns that follow an appended user turn, in
 /// percent: a tool loop may grow by this without a change of the quote before it.

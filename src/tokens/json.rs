@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokenizers::{ModelWrapper, Tokenizer};
 
-/// The largest tokenizer file, in bytes: 32 MiB, a little above the largest in use today (that of
-/// Gemma 3, 31.8 MiB).
-pub const JSON_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The largest tokenizer file, in bytes: 12 MiB hold those of Llama 3, Mistral and Qwen; a request
+/// is at most 16 MiB, so that the largest in use (Gemma 3, 31.8 MiB) cannot be sent.
+pub const JSON_BYTES_MAX: usize = 12 << 20;
 
 /// The longest reason of a failed parse that is kept, in characters.
 const REASON_CHARACTERS_MAX: usize = 200;

@@ -1,0 +1,415 @@
+//! P1: what `build` returns is counted again by other code, from the payload, and never passes the
+//! budget; the account names every turn once; every provider takes the messages.
+
+use std::collections::BTreeSet;
+
+use keepsake::context::{
+    Breakpoint, BuildError, Context, Format, Input, Instructions, Message, MessageRole,
+    SectionKind, Source, build,
+};
+use keepsake::tokens::{Exactness, Framing, Model, Models};
+use keepsake::types::{Part, Seq, Timestamp};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tiktoken_rs::CoreBPE;
+
+use crate::context_case::{Case, Numbers, shares, text};
+use crate::context_rules::{check_anthropic, check_neutral, check_openai};
+
+const FORMATS: [Format; 3] = [Format::Neutral, Format::OpenAiChat, Format::AnthropicMessages];
+
+/// How many contexts each test builds for one generated session.
+const BUILDS: u64 = 6;
+
+/// How many contexts all tests here build together, at least; `KEEPSAKE_CASES` sets it.
+fn cases() -> u64 {
+    std::env::var("KEEPSAKE_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(108_000)
+}
+
+/// Counts by the reference tokenizer where there is one, else by the stated bound.
+struct Counter<'a> {
+    reference: Option<&'static CoreBPE>,
+    model: &'a Model,
+}
+
+impl<'a> Counter<'a> {
+    fn new(model: &'a Model) -> Self {
+        let reference = match model.name.as_str() {
+            "gpt-4o" | "gpt-5" => Some(tiktoken_rs::o200k_base_singleton()),
+            "gpt-4" => Some(tiktoken_rs::cl100k_base_singleton()),
+            "p50k_base" => Some(tiktoken_rs::p50k_base_singleton()),
+            _ => None,
+        };
+        Self { reference, model }
+    }
+
+    fn text(&self, text: &str) -> u64 {
+        match self.reference {
+            Some(reference) => reference.encode_ordinary(text).len() as u64,
+            None => u64::from(self.model.tokenizer.count(text)),
+        }
+    }
+
+    fn framing(&self) -> &Framing {
+        &self.model.framing
+    }
+
+    fn part(&self, tokens: u64) -> u64 {
+        u64::from(self.framing().per_part) + tokens
+    }
+
+    fn openai(&self, payload: &str) -> u64 {
+        let payload: Vec<Value> = serde_json::from_str(payload).expect("the payload is a list");
+        let messages = payload.iter().map(|message| self.openai_message(message)).sum::<u64>();
+        u64::from(self.framing().priming) + messages
+    }
+
+    fn openai_message(&self, message: &Value) -> u64 {
+        let mut tokens = u64::from(self.framing().per_message);
+        for (key, value) in message.as_object().expect("a message is an object") {
+            tokens += match (key.as_str(), value) {
+                ("role", _) | ("content", Value::Null) => 0,
+                ("name", Value::String(name)) => {
+                    u64::from(self.framing().per_name) + self.text(name)
+                }
+                ("content", Value::String(text)) => self.text(text),
+                ("content", Value::Array(parts)) => {
+                    parts.iter().map(|part| self.part(self.openai_part(part))).sum()
+                }
+                ("tool_call_id", Value::String(id)) => {
+                    u64::from(self.framing().per_tool_result) + self.text(id)
+                }
+                ("tool_calls", Value::Array(calls)) => {
+                    calls.iter().map(|call| self.openai_call(call)).sum()
+                }
+                (_, other) => self.text(key) + self.text(&other.to_string()),
+            };
+        }
+        tokens
+    }
+
+    fn openai_part(&self, part: &Value) -> u64 {
+        match &part["text"] {
+            Value::String(text) => self.text(text),
+            _ => declared(part["image_url"]["url"].as_str().or(part["file"]["file_id"].as_str())),
+        }
+    }
+
+    fn openai_call(&self, call: &Value) -> u64 {
+        let function = &call["function"];
+        let texts = [&call["id"], &function["name"], &function["arguments"]];
+        let own = texts.map(|text| self.text(text.as_str().expect("a string")));
+        u64::from(self.framing().per_tool_call) + own.iter().sum::<u64>()
+    }
+
+    fn anthropic(&self, payload: &str) -> u64 {
+        #[derive(serde::Deserialize)]
+        struct Payload {
+            system: Option<String>,
+            messages: Vec<Turn>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Turn {
+            content: Vec<Box<RawValue>>,
+        }
+        let payload: Payload = serde_json::from_str(payload).expect("the payload has that form");
+        let message = u64::from(self.framing().per_message);
+        let system = payload.system.map_or(0, |text| message + self.text(&text));
+        let own = |turn: &Turn| turn.content.iter().map(|block| self.block(block)).sum::<u64>();
+        let messages = payload.messages.iter().map(|turn| message + own(turn)).sum::<u64>();
+        u64::from(self.framing().priming) + system + messages
+    }
+
+    fn block(&self, raw: &RawValue) -> u64 {
+        let block: Value = serde_json::from_str(raw.get()).expect("a block is JSON");
+        let string = |key: &str| block[key].as_str().expect("a string");
+        match block["type"].as_str() {
+            Some("text") => self.part(self.text(string("text"))),
+            Some("tool_use") => {
+                #[derive(serde::Deserialize)]
+                struct Call {
+                    input: Box<RawValue>,
+                }
+                let call: Call = serde_json::from_str(raw.get()).expect("a call has input");
+                let texts = [string("id"), string("name"), call.input.get()];
+                let own = texts.map(|text| self.text(text)).iter().sum::<u64>();
+                u64::from(self.framing().per_tool_call) + own
+            }
+            Some("tool_result") => {
+                let inner = block["content"].as_array().expect("a list").iter().map(|block| {
+                    let raw = RawValue::from_string(block.to_string()).expect("it is JSON");
+                    self.block(&raw)
+                });
+                let own = self.text(string("tool_use_id")) + inner.sum::<u64>();
+                u64::from(self.framing().per_tool_result) + own
+            }
+            Some("image" | "document") => {
+                let source = &block["source"];
+                self.part(declared(source["url"].as_str().or(source["file_id"].as_str())))
+            }
+            _ => self.part(self.text(raw.get())),
+        }
+    }
+
+    fn neutral(&self, messages: &[Message]) -> u64 {
+        let own = messages.iter().map(|message| {
+            let name = match message.name.as_str() {
+                "" => 0,
+                name => u64::from(self.framing().per_name) + self.text(name),
+            };
+            u64::from(self.framing().per_message) + name + self.parts(&message.parts)
+        });
+        u64::from(self.framing().priming) + own.sum::<u64>()
+    }
+
+    fn parts(&self, parts: &[Part]) -> u64 {
+        let framing = self.framing();
+        if let [Part::Text(text)] = parts {
+            return self.text(text);
+        }
+        let own = parts.iter().map(|part| match part {
+            Part::Text(text) => self.part(self.text(text)),
+            Part::Media(media) => self.part(u64::from(media.tokens)),
+            Part::Opaque { json, .. } => self.part(self.text(json)),
+            Part::ToolCall { id, name, arguments } => {
+                let own = [id, name, arguments].map(|text| self.text(text)).iter().sum::<u64>();
+                u64::from(framing.per_tool_call) + own
+            }
+            Part::ToolResult { call_id, parts, .. } => {
+                u64::from(framing.per_tool_result) + self.text(call_id) + self.parts(parts)
+            }
+        });
+        own.sum()
+    }
+}
+
+/// The tokens that a generated reference declares in its name.
+fn declared(reference: Option<&str>) -> u64 {
+    let digits = reference.expect("a reference").chars().filter(char::is_ascii_digit);
+    digits.collect::<String>().parse().expect("a number")
+}
+
+fn check_count(case: &Case, input: &Input<'_>, context: &Context) {
+    let counter = Counter::new(&case.model);
+    let again = match input.format {
+        Format::Neutral => counter.neutral(&context.messages),
+        Format::OpenAiChat => counter.openai(&context.payload_json),
+        Format::AnthropicMessages => counter.anthropic(&context.payload_json),
+    };
+    let used = u64::from(context.used_tokens);
+    assert!(
+        used + u64::from(input.reserve_tokens) <= u64::from(input.budget_tokens),
+        "over budget"
+    );
+    assert!(again <= used, "counted apart: {again}, by the account: {used}");
+    if context.exactness == Exactness::Exact {
+        assert_eq!(again, used, "an exact count differs");
+    }
+    let sections: u32 = context.sections.iter().map(|section| section.tokens).sum();
+    assert_eq!(sections + context.framing_tokens, context.used_tokens);
+    for section in &context.sections {
+        let items: u32 = section.items.iter().map(|item| item.tokens).sum();
+        assert!(items <= section.tokens, "{section:?}");
+    }
+}
+
+/// Shown and listed are all living turns, none twice.
+fn check_account(case: &Case, context: &Context) {
+    let all: BTreeSet<(usize, Seq)> = (0..case.sessions.len())
+        .flat_map(|source| case.sessions[source].iter().map(move |(turn, _)| (source, turn.seq)))
+        .collect();
+    let mut named = BTreeSet::new();
+    for section in &context.sections {
+        for item in section.items.iter().filter(|item| item.first_seq != Seq(0)) {
+            assert_eq!(item.first_seq, item.last_seq);
+            let turn = (item.source.expect("a turn has a source"), item.first_seq);
+            assert!(named.insert(turn), "{turn:?} is shown twice");
+        }
+    }
+    for range in &context.not_shown {
+        let from = (range.source, range.first_seq);
+        let listed: Vec<_> = all.range(from..=(range.source, range.last_seq)).collect();
+        assert_eq!(listed.len() as u64, range.turns, "{range:?}");
+        for turn in listed {
+            assert!(named.insert(*turn), "{turn:?} is shown and listed, or listed twice");
+        }
+    }
+    assert_eq!(named, all, "shown and listed are not all");
+}
+
+fn check_breakpoints(input: &Input<'_>, context: &Context) {
+    let breakpoints = &context.breakpoints;
+    assert!(breakpoints.len() <= 4);
+    assert!(breakpoints.windows(2).all(|pair| {
+        let place = |at: usize| (pair[at].message_index, pair[at].part_index);
+        pair[0].tokens < pair[1].tokens && place(0) < place(1)
+    }));
+    let least = input.model.cacheable_prefix_tokens_min;
+    assert!(breakpoints.iter().all(|breakpoint| breakpoint.tokens >= least));
+    let system = input.format == Format::AnthropicMessages
+        && context.messages.first().is_some_and(|message| message.role == MessageRole::System);
+    let blocks = |breakpoint: &Breakpoint| {
+        let at = message_at(breakpoint, system);
+        let before = context.messages[..at].iter().map(|message| message.parts.len());
+        assert!((breakpoint.part_index as usize) < context.messages[at].parts.len());
+        before.sum::<usize>() + breakpoint.part_index as usize
+    };
+    if let [first, .., last] = breakpoints.as_slice() {
+        assert!(blocks(last) - blocks(first) <= 20);
+    }
+    for breakpoint in breakpoints {
+        let before = &context.messages[..=message_at(breakpoint, system)];
+        if context.exactness == Exactness::Exact {
+            let counter = Counter::new(input.model);
+            let tokens = counter.neutral(before) - u64::from(input.model.framing.priming);
+            assert_eq!(tokens, u64::from(breakpoint.tokens));
+        }
+    }
+}
+
+/// The index of a breakpoint's message with the instructions counted as one.
+fn message_at(breakpoint: &Breakpoint, system: bool) -> usize {
+    usize::try_from(breakpoint.message_index + i32::from(system)).expect("a message")
+}
+
+fn check_quote(case: &Case, input: &Input<'_>, context: &Context) {
+    let retrieved = &context.sections[3];
+    assert_eq!(retrieved.kind, SectionKind::Retrieved);
+    for item in retrieved.items.iter().filter(|item| !item.partial && !item.escaped) {
+        let source = &case.sessions[item.source.expect("a source")];
+        let (turn, _) = source.iter().find(|(t, _)| t.seq == item.first_seq).expect("a turn");
+        let words = turn.searchable_text();
+        let verbatim = |part: &Part| matches!(part, Part::Text(text) if text.contains(&words));
+        let quotes = context.messages.iter().any(|message| message.parts.iter().any(verbatim));
+        assert!(quotes, "{words:?} is not quoted as it was said");
+    }
+    if let Some(item) = retrieved.items.first() {
+        check_fence(&context.messages, item.message_index, input);
+    }
+}
+
+/// Inside the quoted block nothing but its own fence can be read as a fence.
+fn check_fence(messages: &[Message], index: i32, input: &Input<'_>) {
+    let system =
+        input.format == Format::AnthropicMessages && messages[0].role == MessageRole::System;
+    let message = &messages[usize::try_from(index).expect("a message") + usize::from(system)];
+    let is_block =
+        |part: &&Part| matches!(part, Part::Text(text) if text.starts_with("<memory> Quoted from"));
+    let Some(Part::Text(block)) = message.parts.iter().rfind(is_block) else {
+        panic!("no block in {message:?}")
+    };
+    let blank = |c: char| c.is_whitespace() || c == '/';
+    let tight = block.to_lowercase().replace(blank, "");
+    assert_eq!(tight.matches("<memory").count(), 2, "a fence inside of the fence: {block:?}");
+    let (_, end) = block.rsplit_once('\n').expect("lines");
+    assert!(end.starts_with("Today is 2023-07-2"), "{end}");
+}
+
+fn check_error(input: &Input<'_>, error: &BuildError) {
+    let (BuildError::InstructionsTooLarge { minimum_tokens }
+    | BuildError::CurrentExchangeTooLarge { minimum_tokens }) = error;
+    let with = |tokens: u64| {
+        let budget_tokens = u32::try_from(tokens).expect("a small number");
+        build(&Input { budget_tokens, ..input.clone() })
+    };
+    assert!(*minimum_tokens > u64::from(input.budget_tokens));
+    assert!(with(*minimum_tokens).is_ok(), "the minimum does not do");
+    assert!(with(minimum_tokens - 1).is_err(), "less than the minimum does");
+}
+
+fn budget(numbers: &mut Numbers) -> u32 {
+    let most = numbers.pick(&[200, 400, 800, 2_000, 10_000, 1_000_000]);
+    64 + numbers.below(most - 63) as u32
+}
+
+/// Builds contexts of one generated session and checks each. How many were built, and failed for
+/// want of budget.
+fn check(seed: u64, models: &Models) -> (u64, u64) {
+    let case = Case::generate(seed, models);
+    let views = case.views();
+    let sources: Vec<Source<'_>> = views.iter().map(|turns| Source { turns }).collect();
+    let numbers = &mut Numbers::new(!seed);
+    let (mut built, mut refused) = (0, 0);
+    for _ in 0..BUILDS {
+        let query = text(numbers);
+        let budget_tokens = budget(numbers);
+        let session = (!numbers.once_in(6)).then(|| numbers.below(sources.len()));
+        let counted = |text| Some(Instructions::new(text, &case.model.tokenizer));
+        let input = Input {
+            model: &case.model,
+            format: numbers.pick(&FORMATS),
+            budget_tokens,
+            reserve_tokens: if numbers.once_in(3) { numbers.below(100) as u32 } else { 0 },
+            instructions: counted(&case.instructions),
+            pinned: counted(&case.pinned),
+            shares: shares(numbers),
+            sources: &sources,
+            session,
+            hits: if numbers.once_in(5) { &[] } else { &case.hits },
+            retrieved_turns_max: numbers.pick(&[0, 3, 200, 200]),
+            query: (!numbers.once_in(3)).then_some(query.as_str()),
+            as_of: Timestamp(1_690_000_000_000),
+            time_zone: &case.zone,
+        };
+        built += 1;
+        let context = match build(&input) {
+            Ok(context) => context,
+            Err(error) => {
+                check_error(&input, &error);
+                refused += 1;
+                continue;
+            }
+        };
+        check_count(&case, &input, &context);
+        check_account(&case, &context);
+        check_breakpoints(&input, &context);
+        check_quote(&case, &input, &context);
+        match input.format {
+            Format::Neutral => check_neutral(&context.messages),
+            Format::OpenAiChat => check_openai(&context.payload_json),
+            Format::AnthropicMessages => check_anthropic(&context.payload_json),
+        }
+        if numbers.once_in(8) {
+            assert_eq!(build(&input).expect("it was built before"), context, "not the same twice");
+        }
+    }
+    (built, refused)
+}
+
+/// One of four parts of the cases, so that they run beside each other.
+fn run(quarter: u64) {
+    let models = Models::new();
+    let sessions = cases().div_ceil(4 * BUILDS);
+    let (mut built, mut refused) = (0, 0);
+    for number in 0..sessions {
+        let seed = number * 4 + quarter;
+        let checked = std::panic::catch_unwind(|| check(seed, &models));
+        let (more, without) = checked.unwrap_or_else(|cause| {
+            eprintln!("the case with the seed {seed} failed");
+            std::panic::resume_unwind(cause)
+        });
+        built += more;
+        refused += without;
+    }
+    println!("{built} contexts, {refused} of them refused for want of budget, 0 over it");
+}
+
+#[test]
+fn no_budget_is_exceeded_in_the_first_quarter_of_cases() {
+    run(0);
+}
+
+#[test]
+fn no_budget_is_exceeded_in_the_second_quarter_of_cases() {
+    run(1);
+}
+
+#[test]
+fn no_budget_is_exceeded_in_the_third_quarter_of_cases() {
+    run(2);
+}
+
+#[test]
+fn no_budget_is_exceeded_in_the_fourth_quarter_of_cases() {
+    run(3);
+}

@@ -1,0 +1,310 @@
+//! P8: what stands before the last breakpoint depends on session, shares, model and budget only,
+//! and the start of the recent turns moves in steps.
+
+use jiff::tz::TimeZone;
+use keepsake::context::{
+    Context, Format, Hit, Input, Instructions, SectionKind, Source, TurnCounts, TurnView, build,
+    measure,
+};
+use keepsake::tokens::{Model, Models};
+use keepsake::types::{Part, Policy, Role, Seq, Shares, Status, Timestamp, Turn};
+use serde_json::value::RawValue;
+
+use crate::context_case::Numbers;
+
+const BUDGETS: [u32; 3] = [1_024, 4_096, 16_000];
+const PINNED: &str = "You are the assistant of a small garden centre. Answer in short sentences.";
+const WORDS: [&str; 24] = [
+    "roses",
+    "the",
+    "order",
+    "of",
+    "Monday",
+    "seeds",
+    "we",
+    "need",
+    "water",
+    "a",
+    "greenhouse",
+    "is",
+    "late",
+    "delivery",
+    "pots",
+    "and",
+    "customers",
+    "ask",
+    "for",
+    "lavender",
+    "before",
+    "noon",
+    "please",
+    "check",
+];
+
+/// A conversation that grows turn by turn, and what was counted for it.
+struct Talk {
+    model: Model,
+    numbers: Numbers,
+    turns: Vec<(Turn, TurnCounts)>,
+}
+
+/// What changes from call to call.
+#[derive(Clone)]
+struct Ask {
+    query: Option<String>,
+    hits: Vec<Hit>,
+    as_of: Timestamp,
+}
+
+impl Talk {
+    fn new(model: &str) -> Self {
+        let known = Models::new().resolve(&Policy::initial(), model).expect("a built-in model");
+        let model = Model { cacheable_prefix_tokens_min: 10, ..known };
+        Self { model, numbers: Numbers::new(5), turns: Vec::new() }
+    }
+
+    fn words(&mut self, most: usize) -> String {
+        let length = 3 + self.numbers.below(most);
+        let words: Vec<_> = (0..length).map(|_| self.numbers.pick(&WORDS)).collect();
+        words.join(" ")
+    }
+
+    fn append(&mut self, role: Role, parts: Vec<Part>) {
+        let seq = self.turns.len() as u64 + 1;
+        let at = Timestamp(1_700_000_000_000 + (seq as i64) * 3_000_000);
+        let turn = Turn {
+            seq: Seq(seq),
+            role,
+            name: String::new(),
+            parts,
+            created_at: at,
+            committed_at: at,
+            external_id: String::new(),
+            metadata: Default::default(),
+            status: Status::Complete,
+        };
+        let counts = measure(&turn, &self.model.tokenizer);
+        self.turns.push((turn, counts));
+    }
+
+    fn say(&mut self, role: Role, most: usize) {
+        let words = self.words(most);
+        self.append(role, vec![Part::Text(words)]);
+    }
+
+    fn call_tool(&mut self) {
+        let id = format!("call_{}", self.turns.len());
+        let call = Part::ToolCall { id: id.clone(), name: "stock".into(), arguments: "{}".into() };
+        self.append(Role::Assistant, vec![call]);
+        let parts = vec![Part::Text(self.words(8))];
+        let result = Part::ToolResult { call_id: id, parts, is_error: false };
+        self.append(Role::Tool, vec![result]);
+    }
+
+    /// What the turns from an index on cost.
+    fn tokens(&self, from: usize, format: Format) -> u64 {
+        let own =
+            |(_, counts): &(Turn, TurnCounts)| counts.cost(format).tokens(&self.model.framing);
+        self.turns[from..].iter().map(own).sum()
+    }
+
+    /// A new question, other hits, a later day.
+    fn ask(&mut self, unappended: bool) -> Ask {
+        let query = unappended.then(|| self.words(9));
+        let mut hits = Vec::new();
+        for (turn, _) in &self.turns {
+            if self.numbers.once_in(3) {
+                let score = self.numbers.below(100) as f64;
+                hits.push(Hit { source: 0, seq: turn.seq, score, passage: None });
+            }
+        }
+        let as_of = Timestamp(1_800_000_000_000 + self.numbers.below(1_000) as i64 * 86_400_000);
+        Ask { query, hits, as_of }
+    }
+
+    fn build(&self, ask: &Ask, budget_tokens: u32, format: Format) -> Context {
+        let views: Vec<TurnView<'_>> =
+            self.turns.iter().map(|(turn, counts)| TurnView { turn, counts }).collect();
+        let input = Input {
+            model: &self.model,
+            format,
+            budget_tokens,
+            reserve_tokens: 0,
+            instructions: None,
+            pinned: Some(Instructions::new(PINNED, &self.model.tokenizer)),
+            shares: Shares::DEFAULT,
+            sources: &[Source { turns: &views }],
+            session: Some(0),
+            hits: &ask.hits,
+            retrieved_turns_max: 200,
+            query: ask.query.as_deref(),
+            as_of: ask.as_of,
+            time_zone: &TimeZone::UTC,
+        };
+        build(&input).expect("the parts are small")
+    }
+}
+
+/// How many bytes of the payload stand up to and with the last breakpoint.
+fn stable_bytes(context: &Context, format: Format) -> usize {
+    #[derive(serde::Deserialize)]
+    struct Payload<'a> {
+        #[serde(borrow)]
+        system: &'a RawValue,
+        #[serde(borrow)]
+        messages: Vec<Content<'a>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Content<'a> {
+        #[serde(borrow)]
+        content: Vec<&'a RawValue>,
+    }
+    let payload = context.payload_json.as_str();
+    let Some(last) = context.breakpoints.last() else { return 0 };
+    let raw: &RawValue = if format == Format::OpenAiChat {
+        let messages: Vec<&RawValue> = serde_json::from_str(payload).expect("a list");
+        messages[usize::try_from(last.message_index).expect("a message")]
+    } else {
+        let parsed: Payload<'_> = serde_json::from_str(payload).expect("an object");
+        match usize::try_from(last.message_index) {
+            Ok(at) => parsed.messages[at].content[last.part_index as usize],
+            Err(_) => parsed.system,
+        }
+    };
+    raw.get().as_ptr() as usize + raw.get().len() - payload.as_ptr() as usize
+}
+
+fn shared_bytes(a: &str, b: &str) -> usize {
+    a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
+}
+
+fn quote(context: &Context) -> Option<&Part> {
+    let is_quote = |part: &&Part| matches!(part, Part::Text(t) if t.starts_with("<memory> "));
+    context.messages.iter().flat_map(|message| &message.parts).find(is_quote)
+}
+
+/// Grows a conversation and follows the start of its recent turns.
+struct Walk {
+    budget: u32,
+    format: Format,
+    start: Seq,
+    high: Option<u64>,
+    moves: u32,
+    previous: Option<Context>,
+    shared: Vec<f64>,
+}
+
+impl Walk {
+    fn step(&mut self, talk: &mut Talk, ask: &Ask) {
+        let context = talk.build(ask, self.budget, self.format);
+        let other = Ask { query: ask.query.is_some().then(|| talk.words(9)), ..talk.ask(true) };
+        self.check_same_prefix(&context, &talk.build(&other, self.budget, self.format));
+        let bare = Ask { hits: Vec::new(), ..ask.clone() };
+        self.check_same_prefix(&context, &talk.build(&bare, self.budget, self.format));
+        self.check_start(talk, &context);
+        if let Some(previous) = &self.previous {
+            let (before, now) = (&previous.payload_json, &context.payload_json);
+            self.shared.push(shared_bytes(before, now) as f64 / now.len() as f64);
+        }
+        self.previous = Some(context);
+    }
+
+    #[track_caller]
+    fn check_same_prefix(&self, context: &Context, other: &Context) {
+        let end = stable_bytes(context, self.format);
+        assert_eq!(context.breakpoints, other.breakpoints);
+        assert!(!context.breakpoints.is_empty());
+        assert_eq!(context.payload_json[..end], other.payload_json[..end]);
+    }
+
+    fn check_start(&mut self, talk: &Talk, context: &Context) {
+        let recent = &context.sections[2];
+        assert_eq!(recent.kind, SectionKind::Recent);
+        let Some(first) = recent.items.first() else { return };
+        if first.first_seq == self.start {
+            return;
+        }
+        assert!(first.first_seq > self.start, "the start moved back");
+        self.moves += u32::from(self.start != Seq(0));
+        self.start = first.first_seq;
+        let high = u64::from(recent.allowance_tokens);
+        assert_eq!(*self.high.get_or_insert(high), high, "the window was made smaller");
+        let appended: u64 = talk.tokens(0, self.format);
+        let moves = u64::from(self.moves);
+        assert!(moves * (high - high / 2) <= appended, "{moves} moves in {appended} tokens");
+    }
+}
+
+/// Grows a conversation by `exchanges`, every third with a tool loop, and builds a context at each
+/// call of the model.
+fn check(model: &str, format: Format, exchanges: usize, unappended: bool) {
+    for budget in BUDGETS {
+        let mut talk = Talk::new(model);
+        let mut walk = Walk {
+            budget,
+            format,
+            start: Seq(0),
+            high: None,
+            moves: 0,
+            previous: None,
+            shared: Vec::new(),
+        };
+        for exchange in 0..exchanges {
+            let ask = if unappended {
+                let ask = talk.ask(true);
+                walk.step(&mut talk, &ask);
+                talk.say(Role::User, 20);
+                ask
+            } else {
+                talk.say(Role::User, 20);
+                talk.ask(false)
+            };
+            if !unappended {
+                tool_loop(&mut talk, &mut walk, &ask, if exchange % 3 == 0 { 3 } else { 0 });
+            }
+            talk.say(Role::Assistant, 40);
+        }
+        let mean = walk.shared.iter().sum::<f64>() / walk.shared.len() as f64;
+        println!(
+            "{model} {format:?} {budget}: {} moves in {} turns, mean shared part {mean:.3}",
+            walk.moves,
+            talk.turns.len(),
+        );
+        assert!(walk.moves > 0 || budget > 4_096, "the window never filled");
+    }
+}
+
+/// Calls of the model in one exchange: the quote before the user's turn stays as it is.
+fn tool_loop(talk: &mut Talk, walk: &mut Walk, ask: &Ask, calls: usize) {
+    walk.step(talk, ask);
+    let first = walk.previous.as_ref().and_then(quote).cloned();
+    let room = u64::from(walk.budget) * 15 / 100;
+    let from = talk.turns.len();
+    for _ in 0..calls {
+        talk.call_tool();
+        walk.step(talk, ask);
+        let grown = talk.tokens(from, walk.format);
+        let now = walk.previous.as_ref().and_then(quote);
+        assert!(grown > room || now == first.as_ref(), "the quote changed in a tool loop");
+    }
+}
+
+#[test]
+fn appended_questions_keep_the_prefix_for_openai() {
+    check("gpt-4o", Format::OpenAiChat, 150, false);
+}
+
+#[test]
+fn appended_questions_keep_the_prefix_for_anthropic() {
+    check("claude-sonnet-4-5", Format::AnthropicMessages, 150, false);
+}
+
+#[test]
+fn questions_not_appended_keep_the_prefix_for_openai() {
+    check("gpt-4o", Format::OpenAiChat, 150, true);
+}
+
+#[test]
+fn questions_not_appended_keep_the_prefix_for_anthropic() {
+    check("claude-sonnet-4-5", Format::AnthropicMessages, 150, true);
+}
