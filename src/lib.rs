@@ -4,6 +4,7 @@ pub mod chance;
 pub mod clock;
 pub mod context;
 pub mod proto;
+pub mod retrieve;
 pub mod storage;
 pub mod tokens;
 pub mod types;

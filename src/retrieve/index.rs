@@ -1,0 +1,170 @@
+//! The turns of one session in memory: postings, lengths and marks, searched exactly.
+
+use rustc_hash::FxHashMap;
+
+use crate::retrieve::{Language, query::surface_words, terms::TurnTerms};
+use crate::types::{Role, Seq, Timestamp};
+
+/// The end of a chain of postings.
+const NONE: u32 = u32::MAX;
+
+/// One turn as the index takes it in.
+#[derive(Debug, Clone, Copy)]
+pub struct Indexed<'a> {
+    /// Its place; above that of every turn pushed before.
+    pub seq: Seq,
+    /// Who it is from.
+    pub role: Role,
+    /// The speaker's name, or empty.
+    pub speaker: &'a str,
+    /// When it was said.
+    pub created_at: Timestamp,
+    /// Its derived terms.
+    pub terms: &'a TurnTerms,
+}
+
+/// The index of one session's living turns, in order of their places. It only grows: after a turn
+/// was deleted or superseded it is built anew from the rows that remain.
+#[derive(Debug, Clone, Default)]
+pub struct SessionIndex {
+    pub(super) turns: Vec<TurnEntry>,
+    pub(super) passages: Vec<PassageEntry>,
+    pub(super) speakers: Vec<Speaker>,
+    heads: FxHashMap<u64, u32>,
+    postings: Vec<Posting>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnEntry {
+    pub(super) seq: Seq,
+    pub(super) created_at: Timestamp,
+    /// The end of its passages in the index; they begin where those of the turn before end.
+    pub(super) passages_end: u32,
+    /// Its place in `speakers`, or `u16::MAX`.
+    pub(super) speaker: u16,
+    pub(super) role: Role,
+    pub(super) language: Language,
+    pub(super) marks: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PassageEntry {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) words: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Speaker {
+    name: String,
+    /// The words of the name, folded.
+    pub(super) words: Vec<String>,
+}
+
+/// One term in one passage; chained to the passage before that has the term.
+#[derive(Debug, Clone, Copy)]
+struct Posting {
+    passage: u32,
+    previous: u32,
+    count: u16,
+}
+
+impl SessionIndex {
+    /// Builds the index of `turns`, which come by rising place.
+    pub fn build<'a>(turns: impl IntoIterator<Item = Indexed<'a>>) -> Self {
+        let mut index = Self::default();
+        for turn in turns {
+            index.push(turn);
+        }
+        index
+    }
+
+    /// Adds a turn at the end. A turn whose place is not above the last one's is not added.
+    pub fn push(&mut self, turn: Indexed<'_>) {
+        if self.turns.last().is_some_and(|last| last.seq >= turn.seq) {
+            debug_assert!(false, "turns are pushed by rising place");
+            return;
+        }
+        for passage in &turn.terms.passages {
+            let place = narrow(self.passages.len());
+            for &(hash, count) in &passage.terms {
+                let head = self.heads.entry(hash).or_insert(NONE);
+                let previous = std::mem::replace(head, narrow(self.postings.len()));
+                self.postings.push(Posting { passage: place, previous, count });
+            }
+            let (start, end, words) = (passage.start, passage.end, passage.words);
+            self.passages.push(PassageEntry { start, end, words });
+        }
+        let entry = TurnEntry {
+            seq: turn.seq,
+            created_at: turn.created_at,
+            passages_end: narrow(self.passages.len()),
+            speaker: self.speaker_place(turn.speaker),
+            role: turn.role,
+            language: turn.terms.language,
+            marks: turn.terms.marks,
+        };
+        self.turns.push(entry);
+    }
+
+    /// How many turns it holds.
+    pub fn len(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// Whether it holds no turn.
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// The memory it takes, in bytes, within some tens of percent: for the accounts of caches.
+    pub fn bytes(&self) -> usize {
+        let names: usize = self.speakers.iter().map(|speaker| 96 + 2 * speaker.name.len()).sum();
+        size_of::<Self>()
+            + self.turns.capacity() * size_of::<TurnEntry>()
+            + self.passages.capacity() * size_of::<PassageEntry>()
+            + self.postings.capacity() * size_of::<Posting>()
+            + self.heads.capacity() * (size_of::<(u64, u32)>() + 2)
+            + names
+    }
+
+    /// How many of the first turns lie below `horizon`; all when there is none.
+    pub(super) fn turns_below(&self, horizon: Option<Seq>) -> usize {
+        let Some(horizon) = horizon else { return self.turns.len() };
+        self.turns.partition_point(|turn| turn.seq < horizon)
+    }
+
+    /// The places of the passages of turn `turn`.
+    pub(super) fn passages_of(&self, turn: usize) -> std::ops::Range<usize> {
+        let start = turn.checked_sub(1).map_or(0, |before| self.turns[before].passages_end);
+        start as usize..self.turns[turn].passages_end as usize
+    }
+
+    /// Calls `each` with the passages that have the term, latest first, and the term's count there.
+    pub(super) fn each_posting(&self, hash: u64, mut each: impl FnMut(usize, u16)) {
+        let mut at = self.heads.get(&hash).copied().unwrap_or(NONE);
+        while at != NONE {
+            let posting = self.postings[at as usize];
+            each(posting.passage as usize, posting.count);
+            at = posting.previous;
+        }
+    }
+
+    fn speaker_place(&mut self, name: &str) -> u16 {
+        if name.is_empty() {
+            return u16::MAX;
+        }
+        let known = self.speakers.iter().position(|speaker| speaker.name == name);
+        let place = known.unwrap_or_else(|| {
+            let words = surface_words(name);
+            self.speakers.push(Speaker { name: name.to_owned(), words });
+            self.speakers.len() - 1
+        });
+        u16::try_from(place).unwrap_or(u16::MAX)
+    }
+}
+
+/// A session has far fewer than four thousand million passages or postings.
+fn narrow(place: usize) -> u32 {
+    u32::try_from(place).expect("a session's index has fewer than 2^32 entries")
+}

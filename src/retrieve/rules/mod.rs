@@ -1,0 +1,145 @@
+//! Rule words: one table per language, and what a word is by it.
+
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
+
+use crate::retrieve::Language;
+
+mod latin;
+mod others;
+
+/// The rule words of one language, each row parted by spaces.
+pub(super) struct Table {
+    /// Words that carry no content: neither indexed nor asked for.
+    pub(super) stop: &'static str,
+    /// Words that open a question; they are stop words too.
+    pub(super) question: &'static str,
+    /// The question words that ask for a time.
+    pub(super) when: &'static str,
+    /// I, my and their like.
+    pub(super) first_person: &'static str,
+    /// You, your and their like.
+    pub(super) second_person: &'static str,
+    /// Verbs that ask for what somebody said.
+    pub(super) said: &'static str,
+    /// Words that place something in time.
+    pub(super) time: &'static str,
+    /// Words of turns without content; indexed, but no evidence that something is asked for.
+    pub(super) acknowledgement: &'static str,
+    /// The twelve months in order, or empty.
+    pub(super) months: &'static str,
+}
+
+impl Table {
+    /// A table without words.
+    const EMPTY: Self = Self {
+        stop: "",
+        question: "",
+        when: "",
+        first_person: "",
+        second_person: "",
+        said: "",
+        time: "",
+        acknowledgement: "",
+        months: "",
+    };
+}
+
+/// What a word is by its language's table: a set of the constants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WordKind(u8);
+
+impl WordKind {
+    pub(super) const STOP: Self = Self(1);
+    pub(super) const QUESTION: Self = Self(2);
+    pub(super) const WHEN: Self = Self(4);
+    pub(super) const FIRST_PERSON: Self = Self(8);
+    pub(super) const SECOND_PERSON: Self = Self(16);
+    pub(super) const SAID: Self = Self(32);
+    pub(super) const TIME: Self = Self(64);
+    pub(super) const ACKNOWLEDGEMENT: Self = Self(128);
+
+    /// Whether the word is of kind `other`.
+    pub(super) fn is(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// A language's table, ready to be asked.
+pub(super) struct Rules {
+    kinds: FxHashMap<&'static str, WordKind>,
+    phrases: Vec<&'static str>,
+    months: FxHashMap<&'static str, u8>,
+}
+
+impl Rules {
+    /// What `word` (case-folded) is; nothing when the table does not know it.
+    pub(super) fn kind(&self, word: &str) -> WordKind {
+        self.kinds.get(word).copied().unwrap_or_default()
+    }
+
+    /// The phrases of acknowledgement, longest first, of a script without spaces; else empty.
+    pub(super) fn phrases(&self) -> &[&'static str] {
+        &self.phrases
+    }
+
+    /// The month that `word` names, 1 to 12.
+    pub(super) fn month(&self, word: &str) -> Option<u8> {
+        self.months.get(word).copied()
+    }
+
+    fn of(table: &Table, spaceless: bool) -> Self {
+        let mut kinds: FxHashMap<&'static str, WordKind> = FxHashMap::default();
+        let rows = [
+            (table.stop, WordKind::STOP),
+            (table.question, WordKind(WordKind::QUESTION.0 | WordKind::STOP.0)),
+            (table.when, WordKind::WHEN),
+            (table.first_person, WordKind::FIRST_PERSON),
+            (table.second_person, WordKind::SECOND_PERSON),
+            (table.said, WordKind::SAID),
+            (table.time, WordKind::TIME),
+            (table.acknowledgement, WordKind::ACKNOWLEDGEMENT),
+        ];
+        for (row, kind) in rows {
+            for word in row.split_whitespace() {
+                kinds.entry(word).or_default().0 |= kind.0;
+            }
+        }
+        let mut phrases = Vec::new();
+        if spaceless {
+            phrases.extend(table.acknowledgement.split_whitespace());
+            phrases.extend(table.question.split_whitespace());
+            phrases.sort_by_key(|phrase| (std::cmp::Reverse(phrase.len()), *phrase));
+        }
+        let months = table.months.split_whitespace().zip(1..).collect();
+        Self { kinds, phrases, months }
+    }
+}
+
+/// The rules of `language`, or none when it has no table: then it gets no flags.
+pub(super) fn rules(language: Language) -> Option<&'static Rules> {
+    RULES.iter().find(|(known, _)| *known == language).map(|(_, rules)| rules)
+}
+
+static RULES: LazyLock<Vec<(Language, Rules)>> = LazyLock::new(|| {
+    [
+        (Language::English, &latin::ENGLISH),
+        (Language::German, &latin::GERMAN),
+        (Language::French, &latin::FRENCH),
+        (Language::Spanish, &latin::SPANISH),
+        (Language::Italian, &latin::ITALIAN),
+        (Language::Portuguese, &latin::PORTUGUESE),
+        (Language::Dutch, &latin::DUTCH),
+        (Language::Turkish, &latin::TURKISH),
+        (Language::Russian, &others::RUSSIAN),
+        (Language::Arabic, &others::ARABIC),
+        (Language::Japanese, &others::JAPANESE),
+        (Language::Chinese, &others::CHINESE),
+        (Language::Korean, &others::KOREAN),
+        (Language::Thai, &others::THAI),
+    ]
+    .into_iter()
+    .map(|(language, table)| (language, Rules::of(table, language.is_spaceless())))
+    .collect()
+});

@@ -1,0 +1,201 @@
+//! The signals beside BM25, and how signals are standardised and summed. Each is a pure function.
+
+use crate::retrieve::{
+    ChatWeights, Weights,
+    dates::day_of,
+    index::{SessionIndex, TurnEntry},
+    query::Asked,
+    terms::{ENDS_IN_QUESTION, FIRST_PERSON, IS_QUESTION, TIME_WORD},
+};
+use crate::types::Role;
+
+/// Partitions of fewer turns than this use raw scores: a deviation over so few says nothing.
+pub(super) const STANDARDISED_TURNS_MIN: usize = 20;
+
+/// What flags count beside raw scores, which lie below 1 where rare words are few.
+pub(super) const RAW_FLAG_SHARE: f64 = 0.1;
+
+/// How many signals there are.
+pub(super) const SIGNALS: usize = 13;
+
+/// The names of the signals, in the order of their values.
+pub(super) const NAMES: [&str; SIGNALS] = [
+    "turn",
+    "window",
+    "vicinity",
+    "session",
+    "before",
+    "after",
+    "speaker_named",
+    "first_person",
+    "after_question",
+    "is_question",
+    "time_word",
+    "date",
+    "asked_side",
+];
+
+/// The place of the signal `session`.
+pub(super) const SESSION: usize = 3;
+
+/// The signals before this one are lexical and standardised; those from it on are flags.
+pub(super) const FLAGS_START: usize = 6;
+
+/// What kind of chat a partition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChatKind {
+    /// Persons talk with each other.
+    PersonToPerson,
+    /// A user talks with a model.
+    UserAssistant,
+}
+
+impl ChatKind {
+    /// The kind by the partition's assistant turns: persons have names. More than half decide.
+    pub(super) fn of<'a>(turns: impl Iterator<Item = &'a TurnEntry>) -> Self {
+        let (mut named, mut all) = (0usize, 0usize);
+        for turn in turns.filter(|turn| turn.role == Role::Assistant) {
+            all += 1;
+            named += usize::from(turn.speaker != u16::MAX);
+        }
+        if named * 2 > all { Self::PersonToPerson } else { Self::UserAssistant }
+    }
+
+    /// The flags' weights for this kind.
+    pub(super) fn weights(self, weights: &Weights) -> ChatWeights {
+        match self {
+            Self::PersonToPerson => weights.person_to_person,
+            Self::UserAssistant => weights.user_assistant,
+        }
+    }
+}
+
+/// The weights in the order of [`NAMES`].
+pub(super) fn in_order(weights: &Weights, chat: ChatWeights) -> [f64; SIGNALS] {
+    [
+        weights.turn,
+        weights.window,
+        weights.vicinity,
+        weights.session,
+        chat.before,
+        chat.after,
+        chat.speaker_named,
+        chat.first_person,
+        chat.after_question,
+        chat.is_question,
+        chat.time_word,
+        chat.date,
+        chat.asked_side,
+    ]
+}
+
+/// The flags of a turn for a question, in the order of [`NAMES`] from [`FLAGS_START`].
+pub(super) fn flags(
+    asked: &Asked,
+    index: &SessionIndex,
+    turn: usize,
+    named: &[bool],
+) -> [f64; SIGNALS - FLAGS_START] {
+    let entry = &index.turns[turn];
+    let before = turn.checked_sub(1).map(|before| &index.turns[before]);
+    let is = |flag: bool| f64::from(u8::from(flag));
+    let wanted = if asked.said_by_assistant { Role::Assistant } else { Role::User };
+    [
+        is(named.get(usize::from(entry.speaker)).copied().unwrap_or(false)),
+        is(entry.marks & FIRST_PERSON != 0),
+        is(before.is_some_and(|before| before.marks & ENDS_IN_QUESTION != 0)),
+        is(entry.marks & IS_QUESTION != 0),
+        is(asked.when && entry.marks & TIME_WORD != 0),
+        is(on_asked_date(asked, entry)),
+        is(entry.role == wanted),
+    ]
+}
+
+fn on_asked_date(asked: &Asked, entry: &TurnEntry) -> bool {
+    if asked.dates.is_empty() {
+        return false;
+    }
+    let day = day_of(entry.created_at);
+    day.is_some_and(|day| asked.dates.iter().any(|date| date.matches(day)))
+}
+
+/// Which speakers of a session the query names, by any word of their name.
+pub(super) fn named_speakers(index: &SessionIndex, query_words: &[String]) -> Vec<bool> {
+    let names = |word: &String| word.chars().count() > 1 && query_words.contains(word);
+    index.speakers.iter().map(|speaker| speaker.words.iter().any(names)).collect()
+}
+
+/// Each turn's neighbour's value: of the turn before (`ahead` 0) or after it (`ahead` 2) in its
+/// session; 0 where there is none.
+pub(super) fn shifted(
+    values: &[f64],
+    sessions: &[std::ops::Range<usize>],
+    ahead: usize,
+) -> Vec<f64> {
+    let mut shifted = vec![0.0; values.len()];
+    for session in sessions {
+        for turn in session.clone() {
+            if let Some(near) = (turn + ahead).checked_sub(1).filter(|near| session.contains(near))
+            {
+                shifted[turn] = values[near];
+            }
+        }
+    }
+    shifted
+}
+
+/// A lexical signal of all turns, with what makes its values comparable with other signals'.
+pub(super) struct Standardised {
+    values: Vec<f64>,
+    scale: Option<Scale>,
+}
+
+/// The mean of the square roots of a signal, and one over their deviation.
+struct Scale {
+    mean: f64,
+    per_deviation: f64,
+}
+
+impl Standardised {
+    /// Values that count as they are.
+    pub(super) fn raw(values: Vec<f64>) -> Self {
+        Self { values, scale: None }
+    }
+
+    /// Values that count by their square roots, less the mean, over the deviation. The root keeps
+    /// one rare word from outweighing all else. Without variance all count 0.
+    pub(super) fn new(values: Vec<f64>) -> Self {
+        let count = values.len().max(1) as f64;
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for value in &values {
+            sum += value.sqrt();
+            squares += value;
+        }
+        let mean = sum / count;
+        let deviation = (squares / count - mean * mean).max(0.0).sqrt();
+        let per_deviation = if deviation > 1e-6 { 1.0 / deviation } else { 0.0 };
+        Self { values, scale: Some(Scale { mean, per_deviation }) }
+    }
+
+    /// The signal's own value of a turn.
+    pub(super) fn raw_of(&self, turn: usize) -> f64 {
+        self.values[turn]
+    }
+
+    /// The value of a turn as it counts.
+    pub(super) fn value_of(&self, turn: usize) -> f64 {
+        self.weighed(self.values[turn])
+    }
+
+    /// The values of all turns as they count, in order.
+    pub(super) fn values(&self) -> impl Iterator<Item = f64> {
+        self.values.iter().map(|value| self.weighed(*value))
+    }
+
+    fn weighed(&self, value: f64) -> f64 {
+        match &self.scale {
+            None => value,
+            Some(scale) => (value.sqrt() - scale.mean) * scale.per_deviation,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a turn's derived row holds: its terms by passage, and its marks.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::retrieve::{
+    Language, Stem,
+    passages::passages,
+    rules::{Rules, WordKind, rules},
+    words::{Idle, Word, each_word},
+};
+use crate::types::Turn;
+
+/// The version of analysis: rows that another one made are derived again from the turn.
+pub const ANALYSIS_VERSION: u16 = 1;
+
+/// A turn says I, my or their like.
+pub(super) const FIRST_PERSON: u8 = 1;
+/// A turn's last sentence is a question.
+pub(super) const ENDS_IN_QUESTION: u8 = 2;
+/// A turn is a question and little else.
+pub(super) const IS_QUESTION: u8 = 4;
+/// A turn has a word or a year that places it in time.
+pub(super) const TIME_WORD: u8 = 8;
+/// A turn has a number.
+pub(super) const NUMBER: u8 = 16;
+
+/// The terms of one turn, as they are stored beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnTerms {
+    /// The language that stemmed it.
+    pub(super) language: Language,
+    /// A set of the constants of this file.
+    pub(super) marks: u8,
+    /// At least one, in order of the text.
+    pub(super) passages: Vec<PassageTerms>,
+}
+
+/// The terms of one passage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PassageTerms {
+    /// Where it starts in the searchable text, in bytes.
+    pub(super) start: u32,
+    /// Where it ends.
+    pub(super) end: u32,
+    /// How many terms it has, repeats counted.
+    pub(super) words: u32,
+    /// Each distinct term's hash with its count, by rising hash.
+    pub(super) terms: Vec<(u64, u16)>,
+}
+
+/// Derives the terms of a turn from its searchable text.
+///
+/// `language` is an ISO 639-1 code that the caller knows to be right, or empty: then the text's own
+/// language is detected, and an unsure text in Latin letters is taken for English. Time and space
+/// are linear in the text.
+pub fn analyse(turn: &Turn, language: &str) -> TurnTerms {
+    analyse_text(&turn.searchable_text(), Language::parse(language))
+}
+
+/// [`analyse`] over a bare text.
+pub(super) fn analyse_text(text: &str, language: Option<Language>) -> TurnTerms {
+    let language = language.or_else(|| Language::detect(text)).unwrap_or_default();
+    let rules = rules(language);
+    let stem = Stem::new(language);
+    let mut marks = question_marks(text);
+    let passages = passages(text)
+        .into_iter()
+        .map(|range| passage_terms(text, range, rules, &stem, &mut marks))
+        .collect();
+    TurnTerms { language, marks, passages }
+}
+
+fn passage_terms(
+    text: &str,
+    range: Range<usize>,
+    rules: Option<&Rules>,
+    stem: &Stem,
+    marks: &mut u8,
+) -> PassageTerms {
+    let mut hashes = Vec::new();
+    each_word(&text[range.clone()], Idle::Unmarked, &mut |word| {
+        let kind = match rules {
+            Some(rules) if !word.pair => rules.kind(word.text),
+            _ => WordKind::default(),
+        };
+        *marks |= word_marks(word, kind);
+        if !kind.is(WordKind::STOP) {
+            hashes.push(stem.hash(word));
+        }
+    });
+    let words = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
+    hashes.sort_unstable();
+    let terms = hashes
+        .chunk_by(|a, b| a == b)
+        .map(|same| (same[0], u16::try_from(same.len()).unwrap_or(u16::MAX)))
+        .collect();
+    PassageTerms { start: offset(range.start), end: offset(range.end), words, terms }
+}
+
+/// Turns are a few megabytes at most; a longer one keeps what fits.
+fn offset(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn word_marks(word: Word<'_>, kind: WordKind) -> u8 {
+    let mut marks = 0;
+    if kind.is(WordKind::FIRST_PERSON) {
+        marks |= FIRST_PERSON;
+    }
+    let digits = word.text.bytes().any(|b| b.is_ascii_digit());
+    if kind.is(WordKind::TIME) || digits && is_year(word.text) {
+        marks |= TIME_WORD;
+    }
+    if digits {
+        marks |= NUMBER;
+    }
+    marks
+}
+
+fn is_year(word: &str) -> bool {
+    word.len() == 4 && word.parse::<u16>().is_ok_and(|year| (1900..2100).contains(&year))
+}
+
+/// Whether the text ends in a question, and whether it is little else: at least one sentence
+/// in two asks.
+fn question_marks(text: &str) -> u8 {
+    let (mut asked, mut told, mut last_asks, mut open) = (0u32, 0u32, false, false);
+    for c in text.chars() {
+        match c {
+            '?' | '？' | '؟' if open || last_asks => {
+                asked += u32::from(open);
+                (last_asks, open) = (true, false);
+            }
+            '.' | '!' | '\n' | '。' | '！' if open => {
+                told += 1;
+                (last_asks, open) = (false, false);
+            }
+            _ if c.is_alphanumeric() => open = true,
+            _ => {}
+        }
+    }
+    told += u32::from(open);
+    let ends = last_asks && !open;
+    let mut marks = 0;
+    if ends {
+        marks |= ENDS_IN_QUESTION;
+    }
+    if asked > 0 && told <= asked {
+        marks |= IS_QUESTION;
+    }
+    marks
+}
+
+/// The stem of a word, as Latin letters without their accents.
+pub(super) fn unaccented(stem: &str) -> String {
+    stem.nfd().filter(|c| !matches!(c, '\u{300}'..='\u{36f}')).collect()
+}
