@@ -1,10 +1,17 @@
 //! Keepsake: a memory service for LLM backends. `src/ARCHITECTURE.md` is the map.
 
+pub mod api;
+pub mod app;
 pub mod chance;
 pub mod clock;
+pub mod config;
 pub mod context;
+pub mod error;
+pub mod memory;
 pub mod proto;
+pub mod record;
 pub mod retrieve;
+pub mod sessions;
 pub mod storage;
 pub mod tokens;
 pub mod types;

@@ -1,0 +1,32 @@
+//! The gRPC edge: who calls, what they ask in types that cannot be wrong, the verb, the answer.
+//! In: messages of `proto/`. Out: the same, or a status with `google.rpc` details.
+//! Invariant: the tenant of a call is that of its credential; no request names it.
+
+mod call;
+mod deadline;
+mod memory_service;
+mod page;
+mod parse;
+mod parse_context;
+mod parse_policy;
+mod parse_turn;
+mod render;
+mod render_context;
+mod replay;
+mod status;
+mod tenant_service;
+
+pub use call::Calls;
+pub use deadline::DeadlineLayer;
+pub use memory_service::MemoryApi;
+pub use page::PageTokens;
+pub use replay::ReplayLayer;
+pub use tenant_service::TenantApi;
+
+/// The largest request, in bytes: an append of a thousand turns of 16 KiB.
+pub const REQUEST_BYTES_MAX: usize = 16 << 20;
+/// The largest answer, in bytes: a context of a million tokens, in two forms.
+pub const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Contexts and hits to the wire.
+
+use std::collections::BTreeMap;
+
+use crate::api::render::{part, time, turn};
+use crate::context::{
+    Context, CountMethod, DropReason, Item, LAYOUT_VERSION, Message, MessageRole, SectionKind,
+    Trust,
+};
+use crate::memory::{Built, Decided, Degraded, Found};
+use crate::proto::v1 as pb;
+use crate::retrieve::{ANALYSIS_VERSION, RETRIEVAL_VERSION, SignalValue};
+use crate::tokens::Exactness;
+use crate::types::{Change, Timestamp};
+
+/// A context with its account.
+pub fn context(built: Built, policy_version: u64) -> pb::BuildContextResponse {
+    let session = |source: usize| built.sessions[source].to_string();
+    let Context { messages, payload_json, .. } = &built.context;
+    let account = &built.context;
+    let mut components = components();
+    components.insert("layout".to_owned(), LAYOUT_VERSION.to_string());
+    let tokenizer = built.model.tokenizer.key().to_owned();
+    components.insert("tokenizer".to_owned(), tokenizer.clone());
+    pb::BuildContextResponse {
+        messages: messages.iter().map(message).collect(),
+        payload_json: payload_json.clone(),
+        used_tokens: account.used_tokens,
+        budget_tokens: built.budget_tokens,
+        exactness: exactness(account.exactness).into(),
+        count_method: count_method(account.count_method).into(),
+        framing_tokens: account.framing_tokens,
+        sections: account.sections.iter().map(|found| section(found, &built)).collect(),
+        not_shown: account
+            .not_shown
+            .iter()
+            .map(|range| pb::TurnRange {
+                session_id: session(range.source),
+                first_seq: range.first_seq.0,
+                last_seq: range.last_seq.0,
+                turns: range.turns,
+                tokens: range.tokens,
+            })
+            .collect(),
+        dropped: account
+            .dropped
+            .iter()
+            .map(|dropped| pb::Dropped {
+                session_id: session(dropped.source),
+                seq: dropped.seq.0,
+                tokens: dropped.tokens,
+                score: dropped.score,
+                reason: drop_reason(dropped.reason).into(),
+            })
+            .collect(),
+        full_history_tokens: account.full_history_tokens,
+        breakpoints: account
+            .breakpoints
+            .iter()
+            .map(|breakpoint| pb::Breakpoint {
+                message_index: breakpoint.message_index,
+                part_index: breakpoint.part_index,
+                tokens: breakpoint.tokens,
+            })
+            .collect(),
+        degraded: degraded(&built.degraded),
+        decision: decision(built.ranked.decision).into(),
+        state: Some(state(
+            (built.session_change, built.user_change),
+            policy_version,
+            components,
+            built.as_of,
+        )),
+        model: built.model.name.clone(),
+        tokenizer,
+    }
+}
+
+/// What a search found.
+pub fn found(found: Found, policy_version: u64, explain: bool) -> pb::SearchResponse {
+    let hits = found.turns.iter().map(|found| {
+        let passage = found.hit.passage.clone().unwrap_or(0..0);
+        let signals = if explain { found.hit.signals.iter().map(signal).collect() } else { vec![] };
+        pb::Hit {
+            session_id: found.session.to_string(),
+            turn: Some(turn(&found.turn, false)),
+            score: found.hit.score,
+            passage_start: u32::try_from(passage.start).unwrap_or(u32::MAX),
+            passage_end: u32::try_from(passage.end).unwrap_or(u32::MAX),
+            signals,
+        }
+    });
+    pb::SearchResponse {
+        hits: hits.collect(),
+        decision: decision(found.decision).into(),
+        degraded: degraded(&found.degraded),
+        state: Some(state(
+            (found.session_change, found.user_change),
+            policy_version,
+            components(),
+            found.as_of,
+        )),
+    }
+}
+
+fn components() -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("analysis".to_owned(), ANALYSIS_VERSION.to_string()),
+        ("retrieval".to_owned(), RETRIEVAL_VERSION.to_string()),
+    ])
+}
+
+fn state(
+    (session, user): (Change, Change),
+    policy_version: u64,
+    components: BTreeMap<String, String>,
+    as_of: Timestamp,
+) -> pb::State {
+    pb::State {
+        session_change: session.0,
+        user_change: user.0,
+        policy_version,
+        components,
+        as_of: Some(time(as_of)),
+    }
+}
+
+fn message(message: &Message) -> pb::Message {
+    let role = match message.role {
+        MessageRole::System => pb::MessageRole::System,
+        MessageRole::User => pb::MessageRole::User,
+        MessageRole::Assistant => pb::MessageRole::Assistant,
+        MessageRole::Tool => pb::MessageRole::Tool,
+    };
+    pb::Message {
+        role: role.into(),
+        name: message.name.clone(),
+        parts: message.parts.iter().map(part).collect(),
+    }
+}
+
+fn section(section: &crate::context::Section, built: &Built) -> pb::Section {
+    let kind = match section.kind {
+        SectionKind::Instructions => pb::SectionKind::Instructions,
+        SectionKind::Summary => pb::SectionKind::Summary,
+        SectionKind::Recent => pb::SectionKind::Recent,
+        SectionKind::Retrieved => pb::SectionKind::Retrieved,
+        SectionKind::CurrentExchange => pb::SectionKind::CurrentExchange,
+    };
+    pb::Section {
+        kind: kind.into(),
+        tokens: section.tokens,
+        allowance_tokens: section.allowance_tokens,
+        items: section.items.iter().map(|found| item(found, built)).collect(),
+    }
+}
+
+fn item(item: &Item, built: &Built) -> pb::Item {
+    let trust = match item.trust {
+        Trust::Tenant => pb::Trust::Tenant,
+        Trust::Conversation => pb::Trust::Conversation,
+        Trust::Quoted => pb::Trust::Quoted,
+    };
+    let signals = item.source.and_then(|source| built.signals.get(&(source, item.first_seq)));
+    let quoted = item.trust == Trust::Quoted;
+    pb::Item {
+        session_id: item.source.map(|at| built.sessions[at].to_string()).unwrap_or_default(),
+        first_seq: item.first_seq.0,
+        last_seq: item.last_seq.0,
+        tokens: item.tokens,
+        score: item.score,
+        partial: item.partial,
+        escaped: item.escaped,
+        message_index: item.message_index,
+        trust: trust.into(),
+        signals: signals
+            .filter(|_| quoted)
+            .map(|signals| signals.iter().map(signal).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn signal(signal: &SignalValue) -> pb::Signal {
+    pb::Signal {
+        name: signal.name.to_owned(),
+        raw: signal.raw,
+        standardised: signal.standardised,
+        weight: signal.weight,
+    }
+}
+
+fn exactness(exactness: Exactness) -> pb::Exactness {
+    match exactness {
+        Exactness::Exact => pb::Exactness::Exact,
+        Exactness::Estimated => pb::Exactness::Estimated,
+    }
+}
+
+fn count_method(method: CountMethod) -> pb::CountMethod {
+    match method {
+        CountMethod::Added => pb::CountMethod::Added,
+        CountMethod::Recounted => pb::CountMethod::Recounted,
+    }
+}
+
+fn drop_reason(reason: DropReason) -> pb::DropReason {
+    match reason {
+        DropReason::OverBudget => pb::DropReason::OverBudget,
+        DropReason::AlreadyShown => pb::DropReason::AlreadyShown,
+        DropReason::OverLimit => pb::DropReason::OverLimit,
+        DropReason::NotSendable => pb::DropReason::NotSendable,
+    }
+}
+
+fn decision(decided: Decided) -> pb::RetrievalDecision {
+    match decided {
+        Decided::Retrieved => pb::RetrievalDecision::Retrieved,
+        Decided::NoSignal => pb::RetrievalDecision::NoSignal,
+        Decided::Empty => pb::RetrievalDecision::Empty,
+        Decided::Off => pb::RetrievalDecision::Off,
+        Decided::TimedOut => pb::RetrievalDecision::TimedOut,
+    }
+}
+
+fn degraded(degraded: &[Degraded]) -> Vec<i32> {
+    let name = |degraded: &Degraded| match degraded {
+        Degraded::Retrieval => pb::Degradation::Retrieval.into(),
+    };
+    degraded.iter().map(name).collect()
+}

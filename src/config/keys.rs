@@ -1,0 +1,101 @@
+//! The table of all settings.
+
+/// A setting that exists.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its place in the file.
+    pub path: &'static str,
+    /// Its environment variable.
+    pub env: &'static str,
+    /// Its default; `None`: not set.
+    pub default: Option<&'static str>,
+    /// Whether the file writes it as a text.
+    pub is_text: bool,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// A value as a TOML file writes it.
+    pub fn as_toml(&self, value: &str) -> String {
+        if self.is_text {
+            toml::Value::String(value.to_owned()).to_string()
+        } else {
+            value.to_owned()
+        }
+    }
+}
+
+/// All settings, in the order of a file: those without a table first.
+pub const KEYS: &[Key] = &[
+    Key {
+        path: "data",
+        env: "KEEPSAKE_DATA",
+        default: Some("keepsake-data"),
+        is_text: true,
+        doc: "The data folder; made when it is not there.",
+    },
+    Key {
+        path: "listen",
+        env: "KEEPSAKE_LISTEN",
+        default: Some("127.0.0.1:7777"),
+        is_text: true,
+        doc: "Where the server listens, ADDRESS:PORT; port 0 is any free one.",
+    },
+    Key {
+        path: "insecure_public",
+        env: "KEEPSAKE_INSECURE_PUBLIC",
+        default: Some("false"),
+        is_text: false,
+        doc: "Whether it may listen on a public address without TLS.",
+    },
+    Key {
+        path: "tls.cert",
+        env: "KEEPSAKE_TLS_CERT",
+        default: None,
+        is_text: true,
+        doc: "The certificate chain, a PEM file.",
+    },
+    Key {
+        path: "tls.key",
+        env: "KEEPSAKE_TLS_KEY",
+        default: None,
+        is_text: true,
+        doc: "The private key, a PEM file.",
+    },
+    Key {
+        path: "storage.engine",
+        env: "KEEPSAKE_STORAGE_ENGINE",
+        default: Some("fjall"),
+        is_text: true,
+        doc: "The engine of the record: `fjall` (on disk) or `memory` (gone with the process).",
+    },
+    Key {
+        path: "cache.partitions_bytes",
+        env: "KEEPSAKE_CACHE_PARTITIONS_BYTES",
+        default: Some("268435456"),
+        is_text: false,
+        doc: "How much memory copies of sessions may take, in bytes; least recently used go.",
+    },
+    Key {
+        path: "auth.dev_key",
+        env: "KEEPSAKE_AUTH_DEV_KEY",
+        default: Some("true"),
+        is_text: false,
+        doc: "Whether the first start makes a development key with all scopes (`DATA/dev.key`).",
+    },
+    Key {
+        path: "log.format",
+        env: "KEEPSAKE_LOG_FORMAT",
+        default: Some("text"),
+        is_text: true,
+        doc: "The form of the log on stderr: `text` or `json`.",
+    },
+    Key {
+        path: "log.filter",
+        env: "KEEPSAKE_LOG_FILTER",
+        default: Some("info,fjall=warn,lsm_tree=warn"),
+        is_text: true,
+        doc: "What is logged, for example `warn` or `keepsake=debug`.",
+    },
+];

@@ -1,0 +1,172 @@
+//! The server's settings: defaults < TOML file < environment < flags.
+//! In: a file's text, environment variables, flags. Out: settings, or every mistake at once.
+//! Invariant: a key that is not in the table is refused, with the nearest name.
+
+mod keys;
+mod layers;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use keys::{KEYS, Key};
+pub use layers::{Layers, Mistake, Origin};
+
+/// Which engine keeps the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// On disk.
+    Fjall,
+    /// In memory, gone with the process: for tests.
+    Memory,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The certificate and the key of the server, in PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// How a server runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where it listens; port 0: any free one.
+    pub listen: SocketAddr,
+    /// Whether it may listen on a public address without TLS.
+    pub insecure_public: bool,
+    /// TLS, if it is used.
+    pub tls: Option<Tls>,
+    /// The engine of the record.
+    pub engine: Engine,
+    /// How much memory copies of sessions may take, in bytes.
+    pub partitions_bytes: u64,
+    /// Whether a development key with all scopes is made at the first start.
+    pub dev_key: bool,
+    /// The form of the log.
+    pub log_format: LogFormat,
+    /// What is logged, as `tracing` filters are written.
+    pub log_filter: String,
+}
+
+impl Settings {
+    /// The settings that stand in the layers.
+    ///
+    /// # Errors
+    /// Every mistake of every layer.
+    pub fn resolve(layers: &Layers) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = layers.unknown();
+        let mut read = Reader { layers, mistakes: &mut mistakes };
+        let cert = read.value("tls.cert", path);
+        let key = read.value("tls.key", path);
+        let settings = Self {
+            data: read.value("data", path).unwrap_or_default(),
+            listen: read
+                .value("listen", |text| text.parse().map_err(|_| "must be ADDRESS:PORT".into()))
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+            insecure_public: read.value("insecure_public", boolean).unwrap_or_default(),
+            tls: cert.clone().zip(key.clone()).map(|(cert, key)| Tls { cert, key }),
+            engine: read.value("storage.engine", engine).unwrap_or(Engine::Fjall),
+            partitions_bytes: read.value("cache.partitions_bytes", number).unwrap_or_default(),
+            dev_key: read.value("auth.dev_key", boolean).unwrap_or_default(),
+            log_format: read.value("log.format", log_format).unwrap_or(LogFormat::Text),
+            log_filter: read.value("log.filter", |text| Ok(text.to_owned())).unwrap_or_default(),
+        };
+        if cert.is_some() != key.is_some() {
+            let missing = if cert.is_some() { "tls.key" } else { "tls.cert" };
+            mistakes.push(Mistake::new(
+                missing,
+                Origin::Default,
+                "must be given with the other one",
+            ));
+        }
+        let public = !settings.listen.ip().is_loopback();
+        if public && settings.tls.is_none() && !settings.insecure_public {
+            let text = "is public, and there is no TLS: set `tls.cert` and `tls.key`, or say \
+                        `insecure_public` when something in front of it encrypts";
+            mistakes.push(Mistake::new("listen", layers.origin("listen"), text));
+        }
+        if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+    }
+}
+
+struct Reader<'a> {
+    layers: &'a Layers,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    /// A value, if it is set and right; a wrong one is noted.
+    fn value<T>(&mut self, key: &str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+        let (text, origin) = self.layers.get(key)?;
+        parse(text).map_err(|why| self.mistakes.push(Mistake::new(key, origin, &why))).ok()
+    }
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("must not be empty".into()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be `true` or `false`".into())
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "must be a whole number".into())
+}
+
+fn engine(text: &str) -> Result<Engine, String> {
+    match text {
+        "fjall" => Ok(Engine::Fjall),
+        "memory" => Ok(Engine::Memory),
+        _ => Err("must be `fjall` or `memory`".into()),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be `text` or `json`".into()),
+    }
+}
+
+/// The settings as a TOML file, each with where it came from. It holds no secrets.
+pub fn print(layers: &Layers) -> String {
+    let mut text = String::new();
+    let mut table = "";
+    for key in KEYS {
+        let (section, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        if section != table {
+            let _ = write!(text, "\n[{section}]\n");
+            table = section;
+        }
+        let _ = writeln!(text, "# {}", key.doc);
+        match layers.get(key.path) {
+            Some((value, origin)) => {
+                let value = key.as_toml(value);
+                let _ = writeln!(text, "{name} = {value}  # {origin}");
+            }
+            None => {
+                let _ = writeln!(text, "# {name} =");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

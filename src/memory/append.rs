@@ -1,0 +1,149 @@
+//! AppendTurns: two trips to the store, three when external ids or a replacement are to be read.
+
+use std::collections::BTreeMap;
+
+use crate::chance::incarnation;
+use crate::context::{LAYOUT_VERSION, measure};
+use crate::error::Failure;
+use crate::memory::{
+    Answered, Memory,
+    rows::{repeat_of, revised, unreadable},
+};
+use crate::record::{DerivedRow, Head, UserHead, Verb, decode, keys};
+use crate::retrieve::{ANALYSIS_VERSION, analyse};
+use crate::sessions::{Append, AppendFound, AppendPlan, Repeat, Revised, plan_append};
+use crate::storage::Read;
+use crate::tokens::Tokenizer;
+use crate::types::{Policy, RequestId, Seq, TenantId, Turn};
+
+impl Memory {
+    /// Appends turns, all or none; the session is created when it does not exist.
+    ///
+    /// # Errors
+    /// As [`plan_append`]; `REQUEST_ID_REUSED`, `CONTENTION`, and what the store refuses.
+    pub async fn append(
+        &self,
+        tenant: &TenantId,
+        policy: &Policy,
+        request: &Append,
+        request_id: Option<RequestId>,
+    ) -> Result<Answered, Failure> {
+        let repeat = repeat_of(tenant, Verb::AppendTurns, request_id, request);
+        let tokenizers = self.tokenizers(tenant, policy);
+        let name = request.user.as_ref().map_or(request.session.as_str(), |user| user.as_str());
+        let _turn = self.stripes.lock(tenant.as_str(), name).await;
+        self.commit(repeat.as_ref(), || {
+            self.planned_append(tenant, request, policy, &tokenizers, repeat.as_ref())
+        })
+        .await
+    }
+
+    async fn planned_append(
+        &self,
+        tenant: &TenantId,
+        request: &Append,
+        policy: &Policy,
+        tokenizers: &[Tokenizer],
+        repeat: Option<&Repeat>,
+    ) -> Result<AppendPlan, Failure> {
+        let found = self.found_for_append(tenant, request).await?;
+        let now = self.clock.now();
+        let fresh = incarnation(now, self.chance.as_ref());
+        let derive = |turn: &Turn| derive(turn, &policy.retrieval.language, tokenizers);
+        plan_append(tenant, request, &found, fresh, now, repeat, &derive)
+    }
+
+    async fn found_for_append(
+        &self,
+        tenant: &TenantId,
+        request: &Append,
+    ) -> Result<AppendFound, Failure> {
+        let mut reads = vec![Read::get(keys::head(tenant, &request.session))];
+        reads.extend(request.user.as_ref().map(|user| Read::get(keys::user(tenant, user))));
+        let rows = self.read(reads).await?;
+        let mut head = revised::<Head>(&rows[0])?;
+        let mut user = rows.get(1).map(|rows| revised::<UserHead>(rows)).transpose()?.flatten();
+        if head.as_ref().is_some_and(|head| head.row.has_ended(self.clock.now())) {
+            self.end_session(tenant, &request.session).await?;
+            head = None;
+        }
+        let Some(head) = head else {
+            user = self.user_head(tenant, request.user.as_ref()).await?;
+            return Ok(AppendFound { user, ..AppendFound::default() });
+        };
+        if request.user.is_none() || head.row.user != request.user {
+            user = self.user_head(tenant, head.row.user.as_ref()).await?;
+        }
+        let (external, living_from) = self.known_of(request, &head).await?;
+        Ok(AppendFound { head: Some(head), user, external, living_from })
+    }
+
+    /// The seqs of external ids that are known, and the living turns from `replace_from` on.
+    async fn known_of(
+        &self,
+        request: &Append,
+        head: &Revised<Head>,
+    ) -> Result<(BTreeMap<String, Seq>, Vec<Seq>), Failure> {
+        let incarnation = head.row.incarnation;
+        let named = request.turns.iter().map(|turn| &turn.external_id).filter(|id| !id.is_empty());
+        let ids: Vec<&String> = named.collect();
+        let mut reads: Vec<_> =
+            ids.iter().map(|id| Read::get(keys::external(incarnation, id))).collect();
+        if let Some(from) = request.replace_from {
+            let until = keys::turn(incarnation, Seq(u64::MAX));
+            reads.push(Read::range(keys::turn(incarnation, from), until));
+            let until = keys::mark(incarnation, Seq(u64::MAX));
+            reads.push(Read::range(keys::mark(incarnation, from), until));
+        }
+        if reads.is_empty() {
+            return Ok((BTreeMap::new(), Vec::new()));
+        }
+        let rows = self.read(reads).await?;
+        let mut external = BTreeMap::new();
+        for (id, rows) in ids.iter().zip(&rows) {
+            if let Some(row) = rows.first() {
+                external.insert((*id).clone(), decode(&row.value).map_err(unreadable)?);
+            }
+        }
+        let stored = rows.get(ids.len()).map(Vec::as_slice).unwrap_or_default();
+        let marked = rows.get(ids.len() + 1).map(Vec::as_slice).unwrap_or_default();
+        let marked: std::collections::BTreeSet<_> =
+            marked.iter().filter_map(|row| seq_of(&row.key)).collect();
+        let living = stored.iter().filter_map(|row| seq_of(&row.key));
+        Ok((external, living.filter(|seq| !marked.contains(seq)).collect()))
+    }
+
+    /// The tokenizers that turns of a tenant are counted with at append: of its default model and
+    /// of its own models. One that cannot be made is left out; a context then says so.
+    fn tokenizers(&self, tenant: &TenantId, policy: &Policy) -> Vec<Tokenizer> {
+        let names = policy.models.iter().map(|model| &model.name);
+        let mut tokenizers: Vec<Tokenizer> = Vec::new();
+        for name in std::iter::once(&policy.model_default).chain(names) {
+            if let Ok(model) = self.model(tenant, policy, name)
+                && tokenizers.iter().all(|known| known.key() != model.tokenizer.key())
+            {
+                tokenizers.push(model.tokenizer);
+            }
+        }
+        tokenizers
+    }
+}
+
+/// The seq at the end of a key.
+pub(super) fn seq_of(key: &[u8]) -> Option<Seq> {
+    let tail = key.last_chunk::<8>()?;
+    Some(Seq(u64::from_be_bytes(*tail)))
+}
+
+/// Everything that is derived from a turn at append.
+pub(super) fn derive(turn: &Turn, language: &str, tokenizers: &[Tokenizer]) -> DerivedRow {
+    DerivedRow {
+        analysis_version: ANALYSIS_VERSION,
+        layout_version: LAYOUT_VERSION,
+        terms: analyse(turn, language),
+        counts: tokenizers
+            .iter()
+            .map(|tokenizer| (tokenizer.key().to_owned(), measure(turn, tokenizer)))
+            .collect(),
+    }
+}

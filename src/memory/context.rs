@@ -1,0 +1,220 @@
+//! BuildContext: the sessions from memory, ranked, packed, rendered. Nothing is written.
+
+use std::collections::BTreeMap;
+use std::sync::RwLockReadGuard;
+
+use jiff::tz::TimeZone;
+
+use crate::context::{
+    BuildError, Context, Format, Hit, Input, Instructions, Source, TurnView, build,
+};
+use crate::error::{Failure, Reason};
+use crate::memory::{
+    Degraded, Filter, Memory, Target,
+    partition::Partition,
+    query::Corpus,
+    search::{Asked, Ranked, rank_corpus},
+};
+use crate::retrieve::SignalValue;
+use crate::tokens::Model;
+use crate::types::{
+    Change, Group, Policy, Role, Seq, SessionId, Shares, TenantId, Timestamp, Turn,
+};
+
+/// How many hits are ranked beyond those that may be taken: some are shown as recent turns already,
+/// and some do not fit where later ones do.
+const SPARE_HITS: usize = 256;
+
+/// A request for a context, checked.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// Whose past.
+    pub target: Target,
+    /// What the user asks now, when it is not appended; empty: the last user turn asks.
+    pub query: String,
+    /// The model that will read; empty: the policy's.
+    pub model: String,
+    /// The budget; `None`: the policy's.
+    pub budget_tokens: Option<u32>,
+    /// Tokens of the budget to leave unused.
+    pub reserve_tokens: u32,
+    /// Instructions for this call only.
+    pub instructions: String,
+    /// Which turns retrieval may return.
+    pub filter: Filter,
+    /// The reference for relative dates; `None`: now.
+    pub as_of: Option<Timestamp>,
+    /// The user's time zone.
+    pub time_zone: TimeZone,
+    /// How to share the budget; `None`: as the policy says.
+    pub shares: Option<Shares>,
+    /// The form of the messages.
+    pub format: Format,
+    /// Whether to give every signal of every retrieved item.
+    pub explain: bool,
+}
+
+/// A context with where it came from.
+pub struct Built {
+    /// The context.
+    pub context: Context,
+    /// The sessions that the account numbers.
+    pub sessions: Vec<SessionId>,
+    /// The session's change; 0: there is no such session.
+    pub session_change: Change,
+    /// The user's change; 0 in scope SESSION.
+    pub user_change: Change,
+    /// What retrieval decided.
+    pub ranked: Ranked,
+    /// What the answer lacks.
+    pub degraded: Vec<Degraded>,
+    /// The reference for dates that was used.
+    pub as_of: Timestamp,
+    /// The budget that held.
+    pub budget_tokens: u32,
+    /// The model that counted.
+    pub model: Model,
+    /// With `explain`: the signals of hits by session and turn.
+    pub signals: BTreeMap<(usize, Seq), Vec<SignalValue>>,
+}
+
+impl Memory {
+    /// Builds a context. A session or user that does not exist is empty.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MODEL`, `TOKENIZER_INVALID`, `BUDGET_OVER_POLICY`, `USER_MISMATCH`,
+    /// `INSTRUCTIONS_TOO_LARGE` and `CURRENT_EXCHANGE_TOO_LARGE` (with `minimum_tokens`), and what
+    /// the store refuses.
+    pub async fn build_context(
+        &self,
+        tenant: &TenantId,
+        policy: &Policy,
+        request: BuildRequest,
+    ) -> Result<Built, Failure> {
+        let name = if request.model.is_empty() { &policy.model_default } else { &request.model };
+        let model = self.model(tenant, policy, name).map_err(|failure| failure.at("model"))?;
+        let budget_tokens = budget(policy, request.budget_tokens)?;
+        let as_of = request.as_of.unwrap_or_else(|| self.clock.now());
+        let corpus = self.corpus(tenant, &request.target, &policy.retrieval.language).await?;
+        let policy = policy.clone();
+        let built = tokio::task::spawn_blocking(move || {
+            build_from(&corpus, &policy, &request, model, budget_tokens, as_of)
+        });
+        built.await.expect("building a context does not panic")
+    }
+}
+
+fn budget(policy: &Policy, asked: Option<u32>) -> Result<u32, Failure> {
+    let most = policy.budget_tokens_max;
+    match asked {
+        Some(asked) if asked > most => {
+            let message = format!("the budget is above the policy's maximum of `{most}` tokens");
+            Err(Failure::new(Reason::BudgetOverPolicy, message)
+                .at("budget_tokens")
+                .with("budget_tokens_max", most))
+        }
+        Some(asked) => Ok(asked),
+        None => Ok(policy.budget_tokens_default),
+    }
+}
+
+fn build_from(
+    corpus: &Corpus,
+    policy: &Policy,
+    request: &BuildRequest,
+    model: Model,
+    budget_tokens: u32,
+    as_of: Timestamp,
+) -> Result<Built, Failure> {
+    let copies = counted(corpus, &model);
+    let turns = corpus.own.map(|own| copies[own].turns()).unwrap_or_default();
+    let given = Some(request.query.as_str()).filter(|query| !query.trim().is_empty());
+    let query = given.filter(|query| !is_appended(turns, query));
+    let most = policy.retrieval.retrieved_turns_max;
+    let asked = Asked::of(turns, query);
+    let ranked = if most == 0 {
+        Ranked::off()
+    } else {
+        let hits_max = most as usize + SPARE_HITS;
+        rank_corpus(corpus, &copies, &asked, &request.filter, hits_max, as_of, policy)
+    };
+    let views: Vec<Vec<TurnView<'_>>> =
+        copies.iter().map(|copy| copy.views(&model.tokenizer)).collect();
+    let sources: Vec<Source<'_>> = views.iter().map(|turns| Source { turns }).collect();
+    let hits: Vec<Hit> = ranked.hits.iter().map(hit).collect();
+    let pinned = corpus.own.map_or("", |own| copies[own].pinned());
+    let input = Input {
+        model: &model,
+        format: request.format,
+        budget_tokens,
+        reserve_tokens: request.reserve_tokens,
+        instructions: instructions(&request.instructions, &model),
+        pinned: instructions(pinned, &model),
+        shares: request.shares.unwrap_or(policy.shares),
+        sources: &sources,
+        session: corpus.own,
+        hits: &hits,
+        retrieved_turns_max: most,
+        query,
+        as_of,
+        time_zone: &request.time_zone,
+    };
+    let context = build(&input).map_err(too_large)?;
+    let degraded = ranked.degraded.clone();
+    let signals = if request.explain { ranked.signals() } else { BTreeMap::new() };
+    Ok(Built {
+        context,
+        sessions: corpus.copies.iter().map(|(id, _)| id.clone()).collect(),
+        session_change: corpus.own.map_or(Change(0), |own| copies[own].change()),
+        user_change: corpus.user_change,
+        ranked,
+        degraded,
+        as_of,
+        budget_tokens,
+        model: model.clone(),
+        signals,
+    })
+}
+
+/// The copies, locked, each with its turns counted by the model's tokenizer. A writer may come
+/// between the counting and the lock, so it is looked again.
+fn counted<'a>(corpus: &'a Corpus, model: &Model) -> Vec<RwLockReadGuard<'a, Partition>> {
+    loop {
+        let copies = corpus.read();
+        if copies.iter().all(|copy| copy.is_counted(&model.tokenizer)) {
+            return copies;
+        }
+        drop(copies);
+        for (_, copy) in &corpus.copies {
+            copy.write().expect("no writer panics").count(&model.tokenizer);
+        }
+    }
+}
+
+/// Whether the query is the last user turn, which nobody has answered yet: only calls of tools and
+/// their results come after it.
+fn is_appended(turns: &[Turn], query: &str) -> bool {
+    let Some(last) = turns.iter().rposition(|turn| turn.role == Role::User) else { return false };
+    let pending = turns[last + 1..].iter().all(|turn| turn.group() != Group::None);
+    pending && turns[last].searchable_text().trim() == query.trim()
+}
+
+fn instructions<'a>(text: &'a str, model: &Model) -> Option<Instructions<'a>> {
+    (!text.trim().is_empty()).then(|| Instructions::new(text, &model.tokenizer))
+}
+
+fn hit(hit: &crate::retrieve::Hit) -> Hit {
+    Hit { source: hit.source, seq: hit.seq, score: hit.score, passage: hit.passage.clone() }
+}
+
+fn too_large(error: BuildError) -> Failure {
+    let (reason, minimum) = match error {
+        BuildError::InstructionsTooLarge { minimum_tokens } => {
+            (Reason::InstructionsTooLarge, minimum_tokens)
+        }
+        BuildError::CurrentExchangeTooLarge { minimum_tokens } => {
+            (Reason::CurrentExchangeTooLarge, minimum_tokens)
+        }
+    };
+    Failure::new(reason, error.to_string()).at("budget_tokens").with("minimum_tokens", minimum)
+}

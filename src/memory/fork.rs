@@ -1,0 +1,216 @@
+//! ForkSession: the turns are copied first, then one commit makes the copies a session.
+
+use std::sync::Mutex;
+
+use serde::Serialize;
+
+use crate::chance::incarnation;
+use crate::error::{Failure, Kind, Reason};
+use crate::memory::{
+    Answered, Memory,
+    append::seq_of,
+    rows::{repeat_of, revised, unreadable},
+};
+use crate::record::{ChangeRow, Head, Verb, decode, encode, keys};
+use crate::sessions::{AppendPlan, FORK_MARK, ForkEnd, Repeat, Revised, plan_fork_end};
+use crate::storage::{Batch, Read, Revision};
+use crate::types::{Incarnation, RequestId, Seq, SessionId, TenantId, Turn};
+
+/// How many turns a fork reads at a time: at the most 256 MiB, mostly far below one.
+const READ_TURNS: usize = 64;
+/// How many turns a fork copies in one commit.
+const COMMIT_TURNS: u64 = 256;
+/// How many bytes a fork copies in one commit, give or take one turn: the writer is not held up.
+const COMMIT_BYTES: usize = 8 << 20;
+
+/// A request to fork, as it is hashed.
+#[derive(Serialize)]
+struct Fork<'a> {
+    source: &'a SessionId,
+    at: Option<Seq>,
+    session: &'a SessionId,
+}
+
+/// Rows that are copied but not yet committed, and what was copied by now.
+struct Copies {
+    batch: Batch,
+    batch_turns: u64,
+    batch_bytes: usize,
+    turns: u64,
+    span: Option<(Seq, Seq)>,
+}
+
+impl Copies {
+    fn add(&mut self, fresh: Incarnation, turn: &Turn, rows: [bytes::Bytes; 2]) {
+        let seq = turn.seq;
+        let mut batch = std::mem::take(&mut self.batch);
+        if !turn.external_id.is_empty() {
+            batch = batch.put(keys::external(fresh, &turn.external_id), encode(&seq));
+        }
+        let [value, derived] = rows;
+        self.batch_bytes += value.len() + derived.len();
+        self.batch =
+            batch.put(keys::turn(fresh, seq), value).put(keys::derived(fresh, seq), derived);
+        self.batch_turns += 1;
+        self.turns += 1;
+        self.span = Some((self.span.map_or(seq, |(first, _)| first), seq));
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch_turns >= COMMIT_TURNS || self.batch_bytes >= COMMIT_BYTES
+    }
+
+    fn take(&mut self) -> Batch {
+        (self.batch_turns, self.batch_bytes) = (0, 0);
+        std::mem::take(&mut self.batch)
+    }
+}
+
+impl Memory {
+    /// Copies the living turns of a session up to `at` into a new one.
+    ///
+    /// # Errors
+    /// `SESSION_NOT_FOUND`, `SESSION_EXISTS`, `SEQ_OUT_OF_RANGE`; `REQUEST_ID_REUSED`,
+    /// `CONTENTION` and what the store refuses.
+    pub async fn fork_session(
+        &self,
+        tenant: &TenantId,
+        source: &SessionId,
+        at: Option<Seq>,
+        session: &SessionId,
+        request_id: Option<RequestId>,
+    ) -> Result<Answered, Failure> {
+        let request = Fork { source, at, session };
+        let repeat = repeat_of(tenant, Verb::ForkSession, request_id, &request);
+        let begun = Mutex::new(Vec::new());
+        let answered = self
+            .commit(repeat.as_ref(), || {
+                self.planned_fork(tenant, &request, repeat.as_ref(), &begun)
+            })
+            .await;
+        let mut begun = begun.into_inner().expect("no holder panics");
+        match &answered {
+            // The copies of the last plan are the session now.
+            Ok(answered) if !answered.replayed => drop(begun.pop()),
+            Ok(_) => {}
+            // Whether the last commit is kept is open: the next start finds out.
+            Err(failure) if failure.reason().kind() == Kind::Internal => return answered,
+            Err(_) => {}
+        }
+        for copies in begun {
+            // What is left behind now, the next start removes.
+            if let Err(failure) = self.purge(copies).await {
+                tracing::warn!(reason = failure.reason().text(), "copies are left: {failure}");
+            }
+        }
+        answered
+    }
+
+    async fn planned_fork(
+        &self,
+        tenant: &TenantId,
+        request: &Fork<'_>,
+        repeat: Option<&Repeat>,
+        begun: &Mutex<Vec<Incarnation>>,
+    ) -> Result<AppendPlan, Failure> {
+        self.must_be_absent(tenant, request.session).await?;
+        let source = self.existing(tenant, request.source).await?;
+        let head = &source.row;
+        let at_seq = request.at.unwrap_or(head.last_seq);
+        if at_seq > head.last_seq {
+            let message = format!("`{}` lies after the last turn, `{}`", at_seq.0, head.last_seq.0);
+            return Err(Failure::new(Reason::SeqOutOfRange, message)
+                .at("at_seq")
+                .with("last_seq", head.last_seq.0));
+        }
+        let now = self.clock.now();
+        let fresh = incarnation(now, self.chance.as_ref());
+        begun.lock().expect("no holder panics").push(fresh);
+        let copies = self.copy_turns(head.incarnation, at_seq, fresh).await?;
+        let user = self.user_head(tenant, head.user.as_ref()).await?;
+        let end = ForkEnd {
+            source: request.source,
+            source_head: head,
+            source_revision: self.unedited_since(tenant, request.source, &source).await?,
+            session: request.session,
+            incarnation: fresh,
+            turns: copies.turns,
+            span: copies.span,
+            at_seq,
+        };
+        Ok(plan_fork_end(tenant, &end, user.as_ref(), now, repeat))
+    }
+
+    /// The revision that the source must have when the fork is committed: the present one when only
+    /// appends came since it was read, else the old one, so that the fork is planned again.
+    async fn unedited_since(
+        &self,
+        tenant: &TenantId,
+        source: &SessionId,
+        was: &Revised<Head>,
+    ) -> Result<Revision, Failure> {
+        let Some(is) = self.get::<Head>(keys::head(tenant, source)).await? else {
+            return Ok(was.revision);
+        };
+        if is.row.incarnation != was.row.incarnation {
+            return Ok(was.revision);
+        }
+        let (from, to) = (was.row.change, is.row.change);
+        let range = Read::range(
+            keys::change(is.row.incarnation, from.next()),
+            keys::change(is.row.incarnation, to.next()),
+        );
+        let rows = self.read(vec![range]).await?.remove(0);
+        let mut whole = rows.len() as u64 == to.0 - from.0;
+        for row in &rows {
+            let found = revised::<ChangeRow>(std::slice::from_ref(row))?;
+            let edits = |row: &ChangeRow| row.superseded_from.is_some() || !row.erased.is_empty();
+            whole &= !found.is_some_and(|found| edits(&found.row));
+        }
+        Ok(if whole { is.revision } else { was.revision })
+    }
+
+    /// Copies rows under a fresh incarnation, behind a purge row: if the fork does not come to its
+    /// end, the next start removes them.
+    async fn copy_turns(
+        &self,
+        source: Incarnation,
+        until: Seq,
+        fresh: Incarnation,
+    ) -> Result<Copies, Failure> {
+        let mut copies = Copies {
+            batch: Batch::new().put(keys::purge(fresh), FORK_MARK),
+            batch_turns: 0,
+            batch_bytes: 0,
+            turns: 0,
+            span: None,
+        };
+        let mut from = Seq(1);
+        loop {
+            let read = |key: fn(Incarnation, Seq) -> Vec<u8>| {
+                Read::range(key(source, from), key(source, until.next()))
+            };
+            let limited = read(keys::turn).limit(READ_TURNS);
+            let derived = read(keys::derived).limit(READ_TURNS);
+            let rows = self.read(vec![limited, derived, read(keys::mark)]).await?;
+            let marked: Vec<_> = rows[2].iter().filter_map(|row| seq_of(&row.key)).collect();
+            for (row, derived) in rows[0].iter().zip(&rows[1]) {
+                let turn: Turn = decode(&row.value).map_err(unreadable)?;
+                let same = seq_of(&derived.key) == Some(turn.seq);
+                debug_assert!(same, "each stored turn has its derived row");
+                if marked.binary_search(&turn.seq).is_err() {
+                    copies.add(fresh, &turn, [row.value.clone(), derived.value.clone()]);
+                }
+                if copies.is_full() {
+                    self.commit_plain(copies.take()).await?;
+                }
+            }
+            match rows[0].last().and_then(|row| seq_of(&row.key)) {
+                Some(last) if rows[0].len() == READ_TURNS => from = last.next(),
+                _ => break,
+            }
+        }
+        self.commit_plain(copies.take()).await?;
+        Ok(copies)
+    }
+}

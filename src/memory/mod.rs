@@ -1,0 +1,77 @@
+//! The verbs of the service: each reads through the ports, asks a pure room, and commits.
+//! In: checked requests of one tenant. Out: answers, or a [`crate::error::Failure`].
+//! Invariant: an effect and its repeat row are one commit; what is answered is durable.
+
+mod append;
+mod context;
+mod fork;
+mod keys;
+mod partition;
+mod partitions;
+mod query;
+mod rows;
+mod search;
+mod sessions;
+mod stripes;
+mod sweep;
+mod tenants;
+mod turns;
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::storage::Store;
+use crate::tokens::{Model, Models};
+use crate::types::{Policy, TenantId};
+
+pub use context::{BuildRequest, Built};
+pub use keys::{Caller, CreatedKey, NewKey};
+pub use partitions::Partitions;
+pub use query::{Degraded, Filter, Scope, Target};
+pub use rows::{Answered, Page};
+pub use search::{Decided, Found, FoundTurn, SearchRequest};
+pub use sweep::{PURGE_ROWS_MAX, REPEATS_KEPT_MS};
+pub use tenants::{NewTenant, PolicyChange, Tenant};
+pub use turns::TurnPage;
+
+/// How many policies, and models of policies, are kept in memory; most are below a kilobyte.
+const POLICIES_MAX: u64 = 4_096;
+
+/// The ports and the copies in memory that the verbs share.
+pub struct Memory {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
+    models: Models,
+    models_known: Cache<(TenantId, u64, String), Model>,
+    partitions: Partitions,
+    policies: Cache<(TenantId, u64), Arc<Policy>>,
+    stripes: stripes::Stripes,
+    key_secret: [u8; 32],
+}
+
+impl Memory {
+    /// The verbs over these ports. `server_secret` keys the hashes of API keys.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+        partitions: Partitions,
+        server_secret: &[u8; 32],
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            chance,
+            models: Models::new(),
+            models_known: Cache::new(POLICIES_MAX),
+            partitions,
+            policies: Cache::new(POLICIES_MAX),
+            stripes: stripes::Stripes::new(),
+            key_secret: blake3::derive_key("keepsake 1 api keys", server_secret),
+        }
+    }
+}

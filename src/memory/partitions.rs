@@ -1,0 +1,292 @@
+//! Copies of sessions in memory, kept true by `change`, least recently used first out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, RwLock};
+
+use moka::sync::Cache;
+
+use crate::error::Failure;
+use crate::memory::{
+    Memory,
+    append::seq_of,
+    partition::{Loaded, Partition},
+    rows::{revised, unreadable},
+};
+use crate::record::{ChangeRow, DerivedRow, Head, decode, keys};
+use crate::storage::{Read, Row};
+use crate::types::{Change, Incarnation, Seq, SessionId, TenantId, UserId};
+
+/// A copy that readers and the bringing up to date share.
+pub type Shared = Arc<RwLock<Partition>>;
+
+/// How many users' lists of sessions are kept: a list is a few kilobytes.
+const USERS_MAX: u64 = 10_000;
+
+/// Which sessions a user has at a change of the user.
+struct UserView {
+    change: Change,
+    sessions: BTreeSet<SessionId>,
+}
+
+/// The copies in memory, bounded by bytes.
+pub struct Partitions {
+    sessions: Cache<(TenantId, SessionId), Shared>,
+    users: Cache<(TenantId, UserId), Arc<UserView>>,
+}
+
+impl Partitions {
+    /// No copies yet, and room for `bytes_max`.
+    pub fn new(bytes_max: u64) -> Self {
+        let bytes = |_: &(TenantId, SessionId), copy: &Shared| {
+            let bytes = copy.read().map_or(0, |copy| copy.bytes());
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        Self {
+            sessions: Cache::builder().max_capacity(bytes_max).weigher(bytes).build(),
+            users: Cache::new(USERS_MAX),
+        }
+    }
+
+    /// Forgets the copy of a session.
+    pub(super) fn drop_session(&self, tenant: &TenantId, session: &SessionId) {
+        self.sessions.invalidate(&(tenant.clone(), session.clone()));
+    }
+
+    /// Forgets everything, as a restart does.
+    pub fn clear(&self) {
+        self.sessions.invalidate_all();
+        self.users.invalidate_all();
+    }
+}
+
+fn loaded_of(
+    turns: &[Row],
+    derived: &[Row],
+    marked: &BTreeSet<Seq>,
+    language: &str,
+) -> Result<Vec<Loaded>, Failure> {
+    let rows = derived.iter().filter_map(|row| Some((seq_of(&row.key)?, row)));
+    let derived: BTreeMap<Seq, &Row> = rows.collect();
+    let mut loaded = Vec::with_capacity(turns.len());
+    for row in turns {
+        let Some(seq) = seq_of(&row.key).filter(|seq| !marked.contains(seq)) else { continue };
+        let turn = decode(&row.value).map_err(unreadable)?;
+        // A derived row that does not decode is derived again: the turn is the record.
+        let derived = derived.get(&seq).and_then(|row| decode::<DerivedRow>(&row.value).ok());
+        loaded.push(Loaded::new(turn, derived, language));
+    }
+    Ok(loaded)
+}
+
+fn all(key: fn(Incarnation, Seq) -> Vec<u8>, incarnation: Incarnation) -> Read {
+    Read::range(key(incarnation, Seq(0)), key(incarnation, Seq(u64::MAX)))
+}
+
+impl Memory {
+    /// The head of a session and a copy that is at least as new; `None`: there is no such session.
+    pub(super) async fn partition(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        language: &str,
+    ) -> Result<Option<(Head, Shared)>, Failure> {
+        let Some(head) = self.head(tenant, session).await? else { return Ok(None) };
+        let head = head.row;
+        let copy = self.partitions.sessions.get(&(tenant.clone(), session.clone()));
+        if let Some(copy) = copy
+            && self.bring_up(tenant, session, &head, &copy, language).await?
+        {
+            return Ok(Some((head, copy)));
+        }
+        self.load(tenant, session, language).await
+    }
+
+    /// Brings a copy up to a head. `false`: it cannot be, load it again.
+    async fn bring_up(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        head: &Head,
+        copy: &Shared,
+        language: &str,
+    ) -> Result<bool, Failure> {
+        let (incarnation, from) = {
+            let copy = copy.read().expect("no writer panics");
+            (copy.incarnation(), copy.change())
+        };
+        if incarnation != head.incarnation {
+            return Ok(false);
+        }
+        if from >= head.change {
+            return Ok(true);
+        }
+        let changes = Read::range(
+            keys::change(incarnation, from.next()),
+            keys::change(incarnation, head.change.next()),
+        );
+        let rows = self.read(vec![changes]).await?.remove(0);
+        if rows.len() as u64 != head.change.0 - from.0 {
+            return Ok(false);
+        }
+        let mut steps = Vec::new();
+        for (row, change) in rows.iter().zip(from.0 + 1..) {
+            let row: ChangeRow = decode(&row.value).map_err(unreadable)?;
+            if row.superseded_from.is_some() || !row.erased.is_empty() {
+                return Ok(false);
+            }
+            let appended = self.appended_by(incarnation, &row, language).await?;
+            steps.push((Change(change), appended));
+        }
+        {
+            let mut copy = copy.write().expect("no writer panics");
+            for (change, appended) in steps {
+                if change > copy.change() {
+                    copy.advance(change, appended);
+                }
+            }
+            copy.take_settings(head);
+        }
+        // The cache weighs a copy when it is put in.
+        self.partitions.sessions.insert((tenant.clone(), session.clone()), copy.clone());
+        Ok(true)
+    }
+
+    async fn appended_by(
+        &self,
+        incarnation: Incarnation,
+        row: &ChangeRow,
+        language: &str,
+    ) -> Result<Vec<Loaded>, Failure> {
+        let Some((first, last)) = row.appended else { return Ok(Vec::new()) };
+        let range = |key: fn(Incarnation, Seq) -> Vec<u8>| {
+            Read::range(key(incarnation, first), key(incarnation, last.next()))
+        };
+        let rows = self.read(vec![range(keys::turn), range(keys::derived)]).await?;
+        loaded_of(&rows[0], &rows[1], &BTreeSet::new(), language)
+    }
+
+    async fn load(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        language: &str,
+    ) -> Result<Option<(Head, Shared)>, Failure> {
+        // One loader at a time: the others then find its copy.
+        let _turn = self.stripes.lock(tenant.as_str(), &format!("load {session}")).await;
+        let Some(head) = self.head(tenant, session).await? else { return Ok(None) };
+        let key = (tenant.clone(), session.clone());
+        if let Some(copy) = self.partitions.sessions.get(&key) {
+            let known = {
+                let copy = copy.read().expect("no writer panics");
+                (copy.incarnation(), copy.change())
+            };
+            if known.0 == head.row.incarnation && known.1 >= head.row.change {
+                return Ok(Some((head.row, copy)));
+            }
+        }
+        let incarnation = head.row.incarnation;
+        let rows = self
+            .read(vec![
+                Read::get(keys::head(tenant, session)),
+                all(keys::turn, incarnation),
+                all(keys::derived, incarnation),
+                all(keys::mark, incarnation),
+            ])
+            .await?;
+        // The head of the same snapshot says which change the rows are at.
+        let at = revised::<Head>(&rows[0])?.filter(|at| at.row.incarnation == incarnation);
+        let Some(at) = at else { return Ok(None) };
+        let language = language.to_owned();
+        let partition = tokio::task::spawn_blocking(move || {
+            let marked = rows[3].iter().filter_map(|row| seq_of(&row.key)).collect();
+            let loaded = loaded_of(&rows[1], &rows[2], &marked, &language)?;
+            Ok::<_, Failure>(Partition::new(&at.row, loaded))
+        });
+        let partition = partition.await.expect("loading does not panic")?;
+        let shared = Arc::new(RwLock::new(partition));
+        self.partitions.sessions.insert(key, shared.clone());
+        Ok(Some((head.row, shared)))
+    }
+
+    /// Copies of all sessions of a user, in the order of their ids, and the user's change.
+    pub(super) async fn user_partitions(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        language: &str,
+    ) -> Result<(Change, Vec<(SessionId, Shared)>), Failure> {
+        let Some(head) = self.user_head(tenant, Some(user)).await? else {
+            return Ok((Change(0), Vec::new()));
+        };
+        let change = head.row.change;
+        let key = (tenant.clone(), user.clone());
+        let view = self.partitions.users.get(&key);
+        let (mut sessions, touched) = match &view {
+            Some(view) if view.change >= change => (view.sessions.clone(), BTreeSet::new()),
+            Some(view) => match self.touched(tenant, user, view.change, change).await? {
+                Some(touched) => (&view.sessions | &touched, touched),
+                None => self.sessions_of(tenant, user).await?,
+            },
+            None => self.sessions_of(tenant, user).await?,
+        };
+        let mut copies = Vec::with_capacity(sessions.len());
+        let mut gone = Vec::new();
+        for session in &sessions {
+            let id = (tenant.clone(), session.clone());
+            let kept = self.partitions.sessions.get(&id).filter(|_| !touched.contains(session));
+            let copy = match kept {
+                Some(copy) => Some(copy),
+                None => self.partition(tenant, session, language).await?.map(|(_, copy)| copy),
+            };
+            let now = self.clock.now();
+            let in_scope = |copy: &Shared| {
+                let copy = copy.read().expect("no writer panics");
+                copy.is_of(user) && !copy.has_ended(now)
+            };
+            match copy.filter(in_scope) {
+                Some(copy) => copies.push((session.clone(), copy)),
+                None => gone.push(session.clone()),
+            }
+        }
+        for session in gone {
+            sessions.remove(&session);
+        }
+        if view.is_none_or(|view| view.change < change) {
+            self.partitions.users.insert(key, Arc::new(UserView { change, sessions }));
+        }
+        Ok((change, copies))
+    }
+
+    /// The sessions that changes of a user touched; `None`: too far back.
+    async fn touched(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        from: Change,
+        to: Change,
+    ) -> Result<Option<BTreeSet<SessionId>>, Failure> {
+        let range = Read::range(
+            keys::user_change(tenant, user, from.next()),
+            keys::user_change(tenant, user, to.next()),
+        );
+        let rows = self.read(vec![range]).await?.remove(0);
+        if rows.len() as u64 != to.0 - from.0 {
+            return Ok(None);
+        }
+        let sessions = rows.iter().map(|row| decode(&row.value).map_err(unreadable));
+        sessions.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// All sessions of a user, and all of them as touched.
+    async fn sessions_of(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<(BTreeSet<SessionId>, BTreeSet<SessionId>), Failure> {
+        let prefix = Read::prefix(keys::sessions_of_user(tenant, user));
+        let rows = self.read(vec![prefix]).await?.remove(0);
+        let ids = rows.iter().filter_map(|row| SessionId::parse(keys::last_id(&row.key)).ok());
+        let sessions: BTreeSet<_> = ids.collect();
+        Ok((sessions.clone(), sessions))
+    }
+}

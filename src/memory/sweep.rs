@@ -1,0 +1,148 @@
+//! What ends by itself: purges that were begun, sessions past their time, old repeats.
+
+use crate::error::Failure;
+use crate::memory::Memory;
+use crate::record::{Head, keys};
+use crate::sessions::{AppendPlan, Draft, Revised, plan_delete_session};
+use crate::storage::{Batch, CommitError, Read};
+use crate::types::{Incarnation, SessionId, TenantId, Timestamp};
+
+/// How many rows a purge removes in one commit: a few milliseconds of the writer.
+pub const PURGE_ROWS_MAX: usize = 2_048;
+/// How long a repeat is known, in milliseconds: 72 hours.
+pub const REPEATS_KEPT_MS: i64 = 72 * 3_600 * 1_000;
+/// How many old rows one round of the sweep looks at.
+const SWEEP_ROWS_MAX: usize = 1_024;
+
+impl Memory {
+    /// Removes every row of an incarnation, and its purge row with the last of them.
+    pub(super) async fn purge(&self, incarnation: Incarnation) -> Result<(), Failure> {
+        loop {
+            let all = Read::prefix(keys::incarnation(incarnation)).limit(PURGE_ROWS_MAX);
+            let rows = self.read(vec![all]).await?.remove(0);
+            let done = rows.len() < PURGE_ROWS_MAX;
+            let mut batch = rows.into_iter().fold(Batch::new(), |batch, row| batch.delete(row.key));
+            if done {
+                batch = batch.delete(keys::purge(incarnation));
+            }
+            self.commit_plain(batch).await?;
+            if done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Finishes what a deletion or a fork before the last stop left behind. Call it before serving.
+    ///
+    /// # Errors
+    /// What the store refuses.
+    pub async fn resume_purges(&self) -> Result<u64, Failure> {
+        let rows = self.read(vec![Read::prefix(keys::purges())]).await?.remove(0);
+        let mut purged = 0;
+        for incarnation in rows.iter().filter_map(|row| keys::incarnation_named_by(&row.key)) {
+            self.purge(incarnation).await?;
+            purged += 1;
+        }
+        Ok(purged)
+    }
+
+    /// Ends a session that is past its time.
+    pub(super) async fn end_session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<(), Failure> {
+        let Some(head) = self.get::<Head>(keys::head(tenant, session)).await? else {
+            return Ok(());
+        };
+        if !head.row.has_ended(self.clock.now()) {
+            return Ok(());
+        }
+        self.end_this(tenant, session, &head).await.map(drop)
+    }
+
+    /// Ends a session as it was read. `false`: somebody else changed or ended it, or changed its
+    /// user; the next look decides again.
+    async fn end_this(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        head: &Revised<Head>,
+    ) -> Result<bool, Failure> {
+        let user = self.user_head(tenant, head.row.user.as_ref()).await?;
+        let now = self.clock.now();
+        let AppendPlan { draft, .. } =
+            plan_delete_session(tenant, session, head, user.as_ref(), now, None);
+        match self.store.commit(draft.into_batch()).await {
+            Ok(_) => {
+                self.partitions.drop_session(tenant, session);
+                self.purge(head.row.incarnation).await?;
+                Ok(true)
+            }
+            Err(CommitError::Conflict { .. }) => Ok(false),
+            Err(CommitError::Store(error)) => Err(super::rows::store_failure(error)),
+        }
+    }
+
+    /// One round: ends sessions past their time, forgets repeats older than 72 hours, and removes
+    /// what deletions left behind whose purge failed. Gives how many rows it looked at; 0: there is
+    /// nothing to do by now.
+    ///
+    /// # Errors
+    /// What the store refuses.
+    pub async fn sweep(&self) -> Result<usize, Failure> {
+        let now = self.clock.now();
+        let swept = self.sweep_sessions(now).await? + self.sweep_repeats(now).await?;
+        Ok(swept + self.sweep_purges().await?)
+    }
+
+    /// Those of forks are left alone: they may be under way.
+    async fn sweep_purges(&self) -> Result<usize, Failure> {
+        let all = Read::prefix(keys::purges()).limit(SWEEP_ROWS_MAX);
+        let rows = self.read(vec![all]).await?.remove(0);
+        let deletions = rows.iter().filter(|row| row.value.is_empty());
+        let incarnations = deletions.filter_map(|row| keys::incarnation_named_by(&row.key));
+        let mut purged = 0;
+        for incarnation in incarnations {
+            self.purge(incarnation).await?;
+            purged += 1;
+        }
+        Ok(purged)
+    }
+
+    async fn sweep_sessions(&self, now: Timestamp) -> Result<usize, Failure> {
+        let (from, to) = keys::ends_until(now);
+        let rows = self.read(vec![Read::range(from, to).limit(SWEEP_ROWS_MAX)]).await?.remove(0);
+        for row in &rows {
+            let Some((tenant, session)) = keys::session_named_by(&row.key) else { continue };
+            let head = self.get::<Head>(keys::head(&tenant, &session)).await?;
+            let mut draft = Draft::new(tenant.clone());
+            draft.remove(row.key.to_vec());
+            if let Some(head) = &head
+                && let Some(end) = head.row.expires_at()
+            {
+                if head.row.has_ended(now) {
+                    if !self.end_this(&tenant, &session, head).await? {
+                        continue;
+                    }
+                } else {
+                    draft.put(keys::session_end(end, &tenant, &session), &head.row.incarnation);
+                }
+            }
+            self.commit_plain(draft.into_batch()).await?;
+        }
+        Ok(rows.len())
+    }
+
+    async fn sweep_repeats(&self, now: Timestamp) -> Result<usize, Failure> {
+        let (from, to) = keys::repeats_before(Timestamp(now.0.saturating_sub(REPEATS_KEPT_MS)));
+        let rows = self.read(vec![Read::range(from, to).limit(SWEEP_ROWS_MAX)]).await?.remove(0);
+        let batch = rows.iter().fold(Batch::new(), |batch, row| {
+            batch.delete(keys::repeat_named_by(&row.key)).delete(row.key.clone())
+        });
+        if !rows.is_empty() {
+            self.commit_plain(batch).await?;
+        }
+        Ok(rows.len())
+    }
+}

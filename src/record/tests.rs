@@ -1,0 +1,95 @@
+//! Keys sort as the layout says, and rows come back as they were written.
+
+use proptest::prelude::*;
+
+use crate::record::{Answer, ChangeRow, RepeatRow, RowError, Scopes, decode, encode, keys};
+use crate::types::{
+    Change, Incarnation, RequestId, Seq, SessionId, TenantId, Timestamp, UserId, Version,
+};
+
+fn tenant(text: &str) -> TenantId {
+    TenantId::parse(text).unwrap()
+}
+
+fn session(text: &str) -> SessionId {
+    SessionId::parse(text).unwrap()
+}
+
+#[test]
+fn no_tenants_keys_begin_with_anothers_prefix() {
+    let head = keys::head(&tenant("ab"), &session("s"));
+    assert!(!head.starts_with(&keys::heads(&tenant("a"))));
+    let user = UserId::parse("u").unwrap();
+    let of_user = keys::session_of_user(&tenant("ab"), &user, &session("s"));
+    assert!(!of_user.starts_with(&keys::sessions_of_user(&tenant("a"), &user)));
+}
+
+#[test]
+fn a_key_names_what_it_was_made_of() {
+    let end = keys::session_end(Timestamp(7), &tenant("t"), &session("s"));
+    assert_eq!(keys::session_named_by(&end), Some((tenant("t"), session("s"))));
+    let repeat = keys::repeat(&tenant("t"), b'a', RequestId(uuid::Uuid::from_u128(5)));
+    let by_age = keys::repeat_by_age(Timestamp(9), &repeat);
+    assert_eq!(keys::repeat_named_by(&by_age), repeat);
+    let purge = keys::purge(Incarnation([3; 16]));
+    assert_eq!(keys::incarnation_named_by(&purge), Some(Incarnation([3; 16])));
+    assert_eq!(keys::last_id(&keys::head(&tenant("t"), &session("s-1"))), "s-1");
+    assert_eq!(keys::last_id(&keys::tenant(&tenant("t-1"))), "t-1");
+}
+
+#[test]
+fn the_end_of_a_prefix_lies_after_all_its_keys() {
+    assert_eq!(keys::after_prefix(b"ab"), b"ac");
+    assert_eq!(keys::after_prefix(b"a\xff\xff"), b"b");
+    assert_eq!(keys::after_prefix(b"\xff"), b"");
+}
+
+#[test]
+fn a_row_of_a_later_version_is_refused_and_a_damaged_one_too() {
+    let mut value = encode(&ChangeRow::default());
+    assert_eq!(decode::<ChangeRow>(&value).unwrap(), ChangeRow::default());
+    value[0] = 2;
+    assert!(matches!(decode::<ChangeRow>(&value), Err(RowError::Encoding { found: Some(2) })));
+    assert!(matches!(decode::<ChangeRow>(&[]), Err(RowError::Encoding { found: None })));
+    assert!(matches!(decode::<ChangeRow>(&[1, 9]), Err(RowError::Damaged(_))));
+}
+
+#[test]
+fn a_scope_holds_itself_and_no_other() {
+    let both = Scopes::READ.and(Scopes::WRITE);
+    assert!(both.holds(Scopes::READ) && both.holds(Scopes::WRITE));
+    assert!(!both.holds(Scopes::ADMIN) && !Scopes::ADMIN.holds(both));
+}
+
+proptest! {
+    #[test]
+    fn keys_by_time_sort_by_time(a in any::<i64>(), b in any::<i64>()) {
+        let key = |at| keys::session_end(Timestamp(at), &tenant("t"), &session("s"));
+        prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+    }
+
+    #[test]
+    fn keys_by_seq_sort_by_seq(a in any::<u64>(), b in any::<u64>()) {
+        let key = |seq| keys::turn(Incarnation([1; 16]), Seq(seq));
+        prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+    }
+
+    #[test]
+    fn a_repeat_row_comes_back_as_it_was(
+        hash in any::<[u8; 32]>(),
+        turns in prop::collection::vec((any::<u64>(), any::<bool>()), 0..20),
+        numbers in any::<(u64, u64, i64)>(),
+    ) {
+        let row = RepeatRow {
+            request_hash: hash,
+            answer: Answer::Appended {
+                version: Version(numbers.0),
+                change: Change(numbers.1),
+                turns: turns.into_iter().map(|(seq, existed)| (Seq(seq), existed)).collect(),
+                superseded: numbers.0,
+            },
+            at: Timestamp(numbers.2),
+        };
+        prop_assert_eq!(decode::<RepeatRow>(&encode(&row)).unwrap(), row);
+    }
+}

@@ -1,0 +1,22 @@
+//! What an append, a deletion, a fork and a change of settings do to a session. Pure.
+//! In: the request, the rows that were read with their revisions, `now`. Out: a batch with its
+//! preconditions, and the answer.
+//! Invariant: each batch that touches an incarnation's rows also writes its head, with the revision
+//! that the plan was made from.
+
+mod append;
+mod draft;
+mod erase;
+mod fork;
+mod settings;
+
+pub use append::{Append, AppendFound, AppendPlan, NewTurn, SESSION_TURNS_MAX, plan_append};
+pub use draft::{Draft, Repeat, Revised};
+pub use erase::{
+    DeleteTurns, GROUP_REACH, Stored, close_groups, plan_delete_session, plan_delete_turns,
+};
+pub use fork::{FORK_MARK, ForkEnd, plan_fork_end};
+pub use settings::{Create, Update, plan_create, plan_update};
+
+#[cfg(test)]
+mod tests;

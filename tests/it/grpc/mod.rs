@@ -1,0 +1,33 @@
+//! The real server over loopback, spoken to as any client does.
+
+/// Runs each claim on a server of its own, on each engine.
+macro_rules! on_engines {
+    ($($claim:ident)*) => {
+        mod on_memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                super::$claim(crate::grpc::Service::in_memory().await).await;
+            })*
+        }
+        mod on_fjall {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                let folder = tempfile::tempdir().expect("a temporary folder");
+                super::$claim(crate::grpc::Service::on(folder.path()).await).await;
+            })*
+        }
+    };
+}
+
+mod client;
+mod conversation;
+mod credentials;
+mod editing;
+mod limits;
+mod pages;
+mod repeats;
+mod serving;
+mod tenants;
+mod versions;
+
+use client::Service;

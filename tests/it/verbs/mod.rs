@@ -1,0 +1,7 @@
+//! The verbs over a store and a clock that a test holds in its hands.
+
+mod crash;
+mod deadline;
+mod life;
+mod model;
+mod world;

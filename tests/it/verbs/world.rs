@@ -1,0 +1,225 @@
+//! The verbs over the memory engine, with a clock that is moved by hand and a store that can fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use keepsake::chance::SystemChance;
+use keepsake::clock::ManualClock;
+use keepsake::context::Format;
+use keepsake::error::Failure;
+use keepsake::memory::{
+    Answered, BuildRequest, Built, Filter, Memory, NewTenant, Partitions, Scope, Target,
+};
+use keepsake::sessions::{Append, NewTurn};
+use keepsake::storage::{Batch, CommitError, MemStore, Read, Revision, Row, Store, StoreError};
+use keepsake::types::{
+    Part, Policy, RequestId, Role, SessionId, Status, TenantId, Timestamp, UserId,
+};
+
+/// A store that stops after some commits, and never answers reads of one key.
+pub struct Fragile {
+    inner: Box<dyn Store>,
+    commits_left: AtomicI64,
+    stalled: std::sync::Mutex<Option<Vec<u8>>>,
+    failure: std::sync::Mutex<StoreError>,
+}
+
+impl Fragile {
+    pub fn over(inner: impl Store + 'static) -> Self {
+        Self {
+            inner: Box::new(inner),
+            commits_left: AtomicI64::new(i64::MAX),
+            stalled: std::sync::Mutex::new(None),
+            failure: std::sync::Mutex::new(StoreError::Closed),
+        }
+    }
+
+    /// How a commit fails from now on that does not succeed.
+    pub fn fail_with(&self, failure: StoreError) {
+        *self.failure.lock().unwrap() = failure;
+    }
+
+    /// From now on `commits` commits succeed, and none after them.
+    pub fn break_after(&self, commits: i64) {
+        self.commits_left.store(commits, Ordering::SeqCst);
+    }
+
+    /// The store works again.
+    pub fn mend(&self) {
+        self.break_after(i64::MAX);
+    }
+
+    /// Reads of this key wait for ever.
+    pub fn stall(&self, key: Vec<u8>) {
+        *self.stalled.lock().unwrap() = Some(key);
+    }
+
+    /// Every row whose key begins with `prefix`.
+    pub async fn rows(&self, prefix: &[u8]) -> Vec<Row> {
+        self.inner.read(vec![Read::prefix(prefix.to_vec())]).await.unwrap().remove(0)
+    }
+
+    /// How many rows hold `bytes` in their key or value.
+    pub async fn rows_with(&self, bytes: &str) -> usize {
+        let holds = |text: &Bytes| text.windows(bytes.len()).any(|part| part == bytes.as_bytes());
+        let rows = self.rows(b"").await;
+        rows.iter().filter(|row| holds(&row.key) || holds(&row.value)).count()
+    }
+}
+
+#[async_trait]
+impl Store for Fragile {
+    async fn read(&self, reads: Vec<Read>) -> Result<Vec<Vec<Row>>, StoreError> {
+        let stalled = self.stalled.lock().unwrap().clone();
+        let waits = |read: &Read| match (read, &stalled) {
+            (Read::Get(key), Some(stalled)) => key == stalled,
+            _ => false,
+        };
+        if reads.iter().any(waits) {
+            std::future::pending::<()>().await;
+        }
+        self.inner.read(reads).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Revision, CommitError> {
+        if self.commits_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            return Err(CommitError::Store(self.failure.lock().unwrap().clone()));
+        }
+        self.inner.commit(batch).await
+    }
+
+    async fn faulted(&self) -> StoreError {
+        self.inner.faulted().await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.close().await
+    }
+}
+
+/// One tenant's verbs.
+pub struct World {
+    pub store: Arc<Fragile>,
+    pub clock: Arc<ManualClock>,
+    pub memory: Memory,
+    pub tenant: TenantId,
+    pub policy: Policy,
+}
+
+/// Monday, 1 January 2024, 00:00 UTC.
+pub const START: Timestamp = Timestamp(1_704_067_200_000);
+pub const HOUR_MS: i64 = 3_600_000;
+
+fn memory(store: Arc<Fragile>, clock: Arc<ManualClock>) -> Memory {
+    Memory::new(store, clock, Arc::new(SystemChance), Partitions::new(1 << 26), &[7; 32])
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::over(MemStore::new()).await
+    }
+
+    pub async fn over(store: impl Store + 'static) -> Self {
+        let (store, clock) = (Arc::new(Fragile::over(store)), Arc::new(ManualClock::new(START)));
+        let memory = memory(store.clone(), clock.clone());
+        let (tenant, policy) = (TenantId::parse("t").unwrap(), Policy::initial());
+        let new = NewTenant { tenant: tenant.clone(), policy: policy.clone() };
+        memory.create_tenant(&new, None).await.unwrap();
+        Self { store, clock, memory, tenant, policy }
+    }
+
+    /// The same store and clock after a restart.
+    pub fn restarted(&self) -> Self {
+        self.store.mend();
+        Self {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            memory: memory(self.store.clone(), self.clock.clone()),
+            tenant: self.tenant.clone(),
+            policy: self.policy.clone(),
+        }
+    }
+
+    pub async fn append(&self, request: &Append) -> Answered {
+        self.append_as(request, None).await.unwrap()
+    }
+
+    pub async fn append_as(
+        &self,
+        request: &Append,
+        id: Option<RequestId>,
+    ) -> Result<Answered, Failure> {
+        self.memory.append(&self.tenant, &self.policy, request, id).await
+    }
+
+    pub async fn build(&self, target: Target, query: &str) -> Built {
+        self.try_build(target, query, None).await.unwrap()
+    }
+
+    pub async fn try_build(
+        &self,
+        target: Target,
+        query: &str,
+        budget_tokens: Option<u32>,
+    ) -> Result<Built, Failure> {
+        let request = BuildRequest {
+            target,
+            query: query.to_owned(),
+            model: String::new(),
+            budget_tokens,
+            reserve_tokens: 0,
+            instructions: String::new(),
+            filter: Filter::default(),
+            as_of: Some(START),
+            time_zone: jiff::tz::TimeZone::UTC,
+            shares: None,
+            format: Format::Neutral,
+            explain: false,
+        };
+        self.memory.build_context(&self.tenant, &self.policy, request).await
+    }
+}
+
+pub fn session(name: &str) -> SessionId {
+    SessionId::parse(name).unwrap()
+}
+
+pub fn request_id(n: u128) -> RequestId {
+    RequestId(uuid::Uuid::from_u128(n))
+}
+
+pub fn said(role: Role, words: &str) -> NewTurn {
+    NewTurn {
+        role,
+        name: String::new(),
+        parts: vec![Part::Text(words.to_owned())],
+        created_at: None,
+        external_id: String::new(),
+        metadata: Default::default(),
+        status: Status::Complete,
+    }
+}
+
+/// Turns of a user's session, the user first, in turn with the assistant.
+pub fn append(name: &str, user: &str, words: &[&str]) -> Append {
+    let roles = [Role::User, Role::Assistant].into_iter().cycle();
+    Append {
+        session: session(name),
+        user: UserId::parse(user).ok(),
+        turns: roles.zip(words).map(|(role, words)| said(role, words)).collect(),
+        expected_version: None,
+        replace_from: None,
+    }
+}
+
+pub fn of_session(name: &str) -> Target {
+    Target { session: Some(session(name)), user: None, scope: Scope::Session, deadline: None }
+}
+
+pub fn of_user(name: &str, own: Option<&str>, deadline: Option<Instant>) -> Target {
+    let user = Some(UserId::parse(name).unwrap());
+    Target { session: own.map(session), user, scope: Scope::User, deadline }
+}
