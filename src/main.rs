@@ -1,3 +1,5 @@
 //! The binary `keepsake`; all it does stands in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    keepsake::cli::main()
+}

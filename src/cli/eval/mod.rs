@@ -1,0 +1,167 @@
+//! `keepsake eval`: measures retrieval and contexts on a set of questions, over gRPC, on a server
+//! of its own with the settings that a new tenant gets.
+//! In: `<set>.turns.jsonl.gz` and `<set>.queries.jsonl.gz`. Out: a run file with one line for each
+//! question and each budget, a table, latencies.
+//! Invariant: a turn counts as shown only when its whole text stands in the messages.
+
+pub(super) mod ask;
+pub(super) mod questions;
+pub(super) mod table;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use crate::cli::{
+    Client, Error, Output,
+    import::{self, Parsed},
+    local::LocalServer,
+    output::note,
+};
+
+use ask::{Asked, Turns, ask};
+use questions::{Question, read_questions};
+use table::{Latencies, Table};
+
+/// How the past is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RetrievalArg {
+    /// By words.
+    Words,
+}
+
+/// Flags of `keepsake eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// The folder that holds the set.
+    #[arg(long, value_name = "FOLDER")]
+    data: PathBuf,
+    /// The name of the set: SET.turns.jsonl.gz and SET.queries.jsonl.gz.
+    #[arg(long, value_name = "SET")]
+    set: String,
+    /// Budgets of the contexts, in tokens.
+    #[arg(long, value_delimiter = ',', default_value = "512,1024,2048,4096")]
+    budgets: Vec<u32>,
+    /// How the past is searched.
+    #[arg(long, value_enum, default_value = "words")]
+    retrieval: RetrievalArg,
+    /// The model whose tokenizer counts.
+    #[arg(long, default_value = "gpt-4")]
+    model: String,
+    /// Where to write the run.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Runs an evaluation to its end.
+pub(super) async fn run(args: &EvalArgs, output: Output) -> Result<(), Error> {
+    let questions = read_questions(&file_of(args, "queries"))?;
+    let turns_file = file_of(args, "turns");
+    let parsed = import::parse(&import::read_unpacked(&turns_file)?, &args.set);
+    check(&turns_file, &parsed)?;
+    let (server, client) = LocalServer::start().await?;
+    let done = measure(args, output, &client, parsed, &questions).await;
+    server.stop().await?;
+    done
+}
+
+fn file_of(args: &EvalArgs, kind: &str) -> PathBuf {
+    let packed = args.data.join(format!("{}.{kind}.jsonl.gz", args.set));
+    let plain = args.data.join(format!("{}.{kind}.jsonl", args.set));
+    if !packed.exists() && plain.exists() { plain } else { packed }
+}
+
+/// A set must be whole: a figure over a part of it would be no figure of the set.
+fn check(path: &Path, parsed: &Parsed) -> Result<(), Error> {
+    let lines: Vec<String> = parsed
+        .mistakes
+        .iter()
+        .take(20)
+        .map(|mistake| format!("{}:{}: {}", path.display(), mistake.line, mistake.message))
+        .collect();
+    if lines.is_empty() { Ok(()) } else { Err(Error::Usage(lines.join("\n"))) }
+}
+
+async fn measure(
+    args: &EvalArgs,
+    output: Output,
+    client: &Client,
+    parsed: Parsed,
+    questions: &[Question],
+) -> Result<(), Error> {
+    let sessions = parsed.sessions;
+    let started = std::time::Instant::now();
+    let sent = import::send(client, sessions.clone(), &ProgressBar::hidden()).await;
+    if let Some((session, why)) = sent.failed.first() {
+        let count = sent.failed.len();
+        return Err(Error::Internal(format!("{count} sessions failed, first {session}: {why}")));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    note(&format!("appended {} turns of {} sessions in {seconds:.1} s", sent.new, sent.sessions));
+    let turns = Turns::new(&sessions, &sent.seqs);
+    let mut run = RunFile::create(&args.out)?;
+    let mut table = Table::new(&args.budgets);
+    let mut latencies = Latencies::default();
+    for question in questions {
+        let asked = Asked { question, budgets: &args.budgets, model: &args.model, turns: &turns };
+        for line in ask(&asked, client, &mut table, &mut latencies).await? {
+            run.write(&line)?;
+        }
+    }
+    run.finish()?;
+    if output.is_json() {
+        return output.json(&json!({
+            "set": args.set, "questions": questions.len(), "run": args.out.display().to_string(),
+            "figures": table.to_json(), "latencyMs": latencies.to_json(),
+        }));
+    }
+    let score = format!(
+        "python3 {} {} {}",
+        args.data.join("score.py").display(),
+        args.set,
+        args.out.display()
+    );
+    let text = format!(
+        "{}: {} questions, counted for {}\n\n{}\n{}\nto score: {score}",
+        args.set,
+        questions.len(),
+        args.model,
+        table.to_text(),
+        latencies.to_text()
+    );
+    output.text(&text)
+}
+
+/// The file of a run, written line by line.
+struct RunFile {
+    path: String,
+    file: BufWriter<File>,
+}
+
+impl RunFile {
+    fn create(path: &Path) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let file = File::create(path).map_err(|source| Error::File {
+            verb: "write",
+            path: name.clone(),
+            source,
+        })?;
+        Ok(Self { path: name, file: BufWriter::new(file) })
+    }
+
+    fn write(&mut self, line: &serde_json::Value) -> Result<(), Error> {
+        writeln!(self.file, "{line}").map_err(|source| self.failed(source))
+    }
+
+    fn finish(mut self) -> Result<(), Error> {
+        self.file.flush().map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error::File { verb: "write", path: self.path.clone(), source }
+    }
+}

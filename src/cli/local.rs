@@ -1,0 +1,65 @@
+//! A server of this process on a temporary folder, for commands that bring their own.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::app::{Running, start};
+use crate::cli::{Client, Error, Settings as ClientSettings};
+use crate::config::{Layers, Settings};
+
+/// The longest time a call to the own server may take.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A server with the settings that a new tenant gets; its data goes when it is dropped.
+pub(super) struct LocalServer {
+    running: Running,
+    // Held for its end: dropping it removes the folder.
+    _folder: TempDir,
+}
+
+impl LocalServer {
+    /// Starts a server on loopback, and a client of it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] with the whole chain of reasons; [`Error::Connect`].
+    pub(super) async fn start() -> Result<(Self, Client), Error> {
+        let folder = tempfile::Builder::new().prefix("keepsake-").tempdir();
+        let folder = folder.map_err(|e| Error::Internal(format!("no temporary folder: {e}")))?;
+        let data = folder.path().to_string_lossy().into_owned();
+        let layers = Layers::default()
+            .with_flag("data", Some(data))
+            .with_flag("listen", Some("127.0.0.1:0".to_owned()));
+        let settings = Settings::resolve(&layers).map_err(|mistakes| {
+            let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            Error::Internal(mistakes.join("; "))
+        })?;
+        let running = start(&settings).await.map_err(|error| Error::Internal(chain(&error)))?;
+        let settings = ClientSettings {
+            address: format!("http://{}", running.address),
+            api_key: running.dev_key.clone(),
+            ca_cert: None,
+            timeout: TIMEOUT,
+        };
+        let client = Client::connect(&settings).await?;
+        Ok((Self { running, _folder: folder }, client))
+    }
+
+    /// Stops the server.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when its store cannot be closed.
+    pub(super) async fn stop(self) -> Result<(), Error> {
+        self.running.stop().await.map_err(|error| Error::Internal(chain(&error)))
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    text
+}

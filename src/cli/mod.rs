@@ -1,0 +1,103 @@
+//! The command line: clients of the gRPC contract, import, evaluation, a demonstration.
+//! In: flags, environment, files. Out: text for people or one JSON object on stdout, failures on
+//! stderr, an exit code. The commands that need a server of their own start one on a temporary
+//! folder.
+//! Invariant: stdout holds the answer only; the exit code depends on the failure's kind only.
+
+mod args;
+mod connect;
+mod context;
+mod demo;
+mod error;
+mod eval;
+mod import;
+mod key;
+mod local;
+mod output;
+mod render;
+mod search;
+mod serve;
+mod session;
+mod tenant;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{Cli, ClientArgs, Command};
+pub use connect::{Client, DEFAULT_ADDRESS, Settings};
+pub use context::ContextArgs;
+pub use demo::DemoArgs;
+pub use error::{
+    EXIT_CONFLICT, EXIT_DEADLINE, EXIT_DENIED, EXIT_EXHAUSTED, EXIT_INTERNAL, EXIT_NOT_FOUND,
+    EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
+};
+pub use eval::EvalArgs;
+pub use import::ImportArgs;
+pub use key::KeyCommand;
+pub use output::{Form, Output};
+pub use search::SearchArgs;
+pub use serve::{ServeArgs, serve};
+pub use session::SessionCommand;
+pub use tenant::TenantCommand;
+
+/// Runs the command of this process's arguments to its end and gives its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Serve(args) = &cli.command {
+        return serve(args);
+    }
+    let output = Output::new(Form::of_stdout(cli.client.json));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli, output)),
+        Err(error) => Err(Error::Internal(format!("cannot start: {error}"))),
+    };
+    ExitCode::from(done.unwrap_or_else(|error| fail(&error, output)))
+}
+
+/// Writes a failure to stderr, unless it is only that nobody reads the output.
+fn fail(error: &Error, output: Output) -> u8 {
+    match error {
+        Error::ClosedPipe => {}
+        error if output.is_json() => output::note(&error.to_json().to_string()),
+        error => output::note(&error.to_text()),
+    }
+    error.exit_code()
+}
+
+/// Runs a command of a client to its end and gives its exit code; `serve` is none.
+///
+/// # Errors
+/// Whatever kept the command from doing what it was asked; the exit code is in it.
+pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
+    let client = cli.client;
+    match cli.command {
+        Command::Serve(_) => {
+            return Err(Error::Internal("`serve` runs on its own".to_owned()));
+        }
+        Command::Demo(args) => demo::run(&args, output).await?,
+        Command::Eval(args) => eval::run(&args, output).await?,
+        Command::Import(args) => return import::run(&args, &client, output).await,
+        Command::Session(command) => {
+            session::run(command, connect_to(&client).await?, output).await?;
+        }
+        Command::Context(args) => {
+            context::run(args.request(), connect_to(&client).await?, output).await?;
+        }
+        Command::Search(args) => search::run(args, connect_to(&client).await?, output).await?,
+        Command::Tenant(command) => {
+            tenant::run(command, connect_to(&client).await?, output).await?;
+        }
+        Command::Key(command) => key::run(command, connect_to(&client).await?, output).await?,
+    }
+    Ok(EXIT_OK)
+}
+
+async fn connect_to(args: &ClientArgs) -> Result<Client, Error> {
+    Client::connect(&Settings::resolve(args)?).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! `keepsake serve`: settings together, a server started, its end awaited.
+
+use std::error::Error;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{Running, start};
+use crate::config::{Engine, Layers, LogFormat, Settings, print};
+
+/// The exit code of a start that was refused for its settings.
+const EXIT_SETTINGS: u8 = 2;
+/// The exit code of everything else that went wrong.
+const EXIT_FAILED: u8 = 1;
+
+/// How to run the server. Defaults < file < environment (`KEEPSAKE_…`) < flags.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The data folder; made when it is not there [default: keepsake-data].
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<String>,
+    /// Where to listen; port 0 is any free one [default: 127.0.0.1:7777].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// A TOML file of settings.
+    #[arg(long, value_name = "FILE", env = "KEEPSAKE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Prints the settings in force, each with where it came from, and ends.
+    #[arg(long)]
+    print_config: bool,
+    /// Allows a public address without TLS.
+    #[arg(long)]
+    insecure_public: bool,
+    /// The certificate chain, a PEM file.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The private key, a PEM file.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+}
+
+impl ServeArgs {
+    fn layers(&self) -> std::io::Result<Layers> {
+        let layers = match &self.config {
+            Some(path) => Layers::default().with_file(&std::fs::read_to_string(path)?),
+            None => Layers::default(),
+        };
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Ok(layers
+            .with_environment(texts)
+            .with_flag("data", self.data.clone())
+            .with_flag("listen", self.listen.clone())
+            .with_flag("insecure_public", self.insecure_public.then(|| "true".to_owned()))
+            .with_flag("tls.cert", self.tls_cert.clone())
+            .with_flag("tls.key", self.tls_key.clone()))
+    }
+}
+
+/// Runs a server until SIGTERM or SIGINT. Exit codes: 0 ended as asked, 2 wrong settings, 1 else.
+pub fn serve(args: &ServeArgs) -> ExitCode {
+    let layers = match args.layers() {
+        Ok(layers) => layers,
+        Err(error) => {
+            let path = args.config.as_deref().unwrap_or_else(|| "the file".as_ref());
+            eprintln!("error: cannot read `{}`: {error}", path.display());
+            return ExitCode::from(EXIT_SETTINGS);
+        }
+    };
+    let settings = match Settings::resolve(&layers) {
+        Ok(settings) => settings,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                eprintln!("error: {mistake}");
+            }
+            return ExitCode::from(EXIT_SETTINGS);
+        }
+    };
+    if args.print_config {
+        // A reader that went away wants no more.
+        let _ = std::io::stdout().write_all(print(&layers).as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = init_log(&settings) {
+        eprintln!("error: `log.filter` {error}");
+        return ExitCode::from(EXIT_SETTINGS);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run(&settings)),
+        Err(error) => failed(&error),
+    }
+}
+
+fn init_log(settings: &Settings) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log_filter)?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+async fn run(settings: &Settings) -> ExitCode {
+    let running = match start(settings).await {
+        Ok(running) => running,
+        Err(error) => return failed(&error),
+    };
+    greet(settings, &running);
+    let (mut term, mut int) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(term), Ok(int)) => (term, int),
+            (Err(error), _) | (_, Err(error)) => return failed(&error),
+        };
+    let fault = tokio::select! {
+        _ = term.recv() => None,
+        _ = int.recv() => None,
+        fault = running.faulted() => Some(fault),
+    };
+    if fault.is_none() {
+        tracing::info!("stopping: calls that run may end");
+    }
+    let stopped = running.stop().await;
+    match fault.or(stopped.err()) {
+        Some(error) => failed(&error),
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Says where the server listens, which key opens it, and what to try next.
+fn greet(settings: &Settings, running: &Running) {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let address = format!("{scheme}://{}", running.address);
+    let mut lines = vec![match settings.engine {
+        Engine::Fjall => {
+            format!("Keepsake listens on {address}, data in {}", settings.data.display())
+        }
+        Engine::Memory => format!("Keepsake listens on {address}, data in memory only"),
+    }];
+    if let Some(key) = &running.dev_key {
+        lines.push(format!("Development API key: {key}"));
+        if settings.engine == Engine::Fjall {
+            lines.push(format!("  (also in {}/dev.key)", settings.data.display()));
+        }
+        let program = std::env::args().next().unwrap_or_else(|| "keepsake".to_owned());
+        lines.push("Paste next, in another terminal:".to_owned());
+        lines.push(format!("  export KEEPSAKE_ADDRESS={address} KEEPSAKE_API_KEY={key}"));
+        let say = "session append trip --role user --text 'My train leaves at 7:42.'";
+        lines.push(format!(
+            "  {program} {say} && {program} context --session trip 'When does my train leave?'"
+        ));
+    }
+    let mut out = std::io::stdout().lock();
+    // A closed stdout is no reason to stop serving.
+    let _ = writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush());
+}
+
+fn failed(error: &dyn Error) -> ExitCode {
+    eprint!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+    ExitCode::from(EXIT_FAILED)
+}

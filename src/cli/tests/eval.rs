@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use expect_test::expect;
+
+use crate::cli::{
+    eval::ask::{Turns, shown},
+    eval::questions::Question,
+    eval::table::{Table, percentile_ms},
+    import,
+    wire::text_part,
+};
+use crate::proto::v1;
+
+fn question(json: &str) -> Question {
+    serde_json::from_str(json).unwrap()
+}
+
+fn ids(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn recall_is_the_share_of_the_evidence() {
+    let mut table = Table::new(&[512]);
+    let asked = question(
+        r#"{"query":"1","conversation":"c","text":"?","category":"2-time","evidence":["a","b"]}"#,
+    );
+    table.ranked(&asked, &ids("x y z w a b"));
+    table.context(&asked, 512, 513, &ids("a b"));
+    let apart = question(
+        r#"{"query":"2","conversation":"c","text":"?","category":"5-none","evidence":["a"]}"#,
+    );
+    table.ranked(&apart, &ids("x"));
+    table.context(&apart, 512, 500, &ids("x"));
+    expect![[r#"
+        category                        n    r@5   r@10   r@20  ev@512
+        2-time                          1   50.0  100.0  100.0   100.0
+        5-none                          1    0.0    0.0    0.0     0.0
+        all                             1   50.0  100.0  100.0   100.0
+        contexts over budget: 1 of 2
+    "#]]
+    .assert_eq(&table.to_text());
+}
+
+#[test]
+fn questions_without_evidence_are_asked_and_not_measured() {
+    let mut table = Table::new(&[512]);
+    let asked = question(r#"{"query":"1","conversation":"c","text":"?","as_of":null}"#);
+    table.ranked(&asked, &ids("a"));
+    table.context(&asked, 512, 100, &ids("a"));
+    assert!(table.to_text().contains("nothing to measure"), "{}", table.to_text());
+}
+
+#[test]
+fn percentiles_are_times_that_occurred() {
+    let times: Vec<_> = (1..=100).map(Duration::from_millis).collect();
+    assert_eq!([50, 95, 99].map(|p| percentile_ms(&times, p)), [50.0, 95.0, 99.0]);
+    assert_eq!([50, 99].map(|p| percentile_ms(&times[..1], p)), [1.0, 1.0]);
+    assert_eq!(percentile_ms(&[], 50), 0.0);
+}
+
+/// What a context of `message` shows of the turns `A` ("one two") and `B` ("three four"), when its
+/// account names both.
+#[track_caller]
+fn check(message: &str, partial: bool, whole: &str, in_part: &str) {
+    let lines = r#"{"conversation":"c","session":"s","turn":"A","role":"user","text":"one two"}
+        {"conversation":"c","session":"s","turn":"B","role":"user","text":"three\nfour"}"#;
+    let sessions = import::parse(lines, "x").sessions;
+    let turns = Turns::new(&sessions, &[("c.s".to_owned(), vec![1, 2])]);
+    let item = |seq, partial| v1::Item {
+        session_id: "c.s".to_owned(),
+        first_seq: seq,
+        last_seq: seq,
+        partial,
+        ..Default::default()
+    };
+    let context = v1::BuildContextResponse {
+        messages: vec![v1::Message { parts: vec![text_part(message)], ..Default::default() }],
+        sections: vec![v1::Section {
+            items: vec![item(1, partial), item(2, false)],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let shown = shown(&context, &turns);
+    assert_eq!((shown.turns, shown.partial), (ids(whole), ids(in_part)));
+}
+
+#[test]
+fn a_turn_counts_only_when_its_whole_text_stands_there() {
+    check("User: one two\nUser: three\nfour", false, "A B", "");
+    check("User: one two\nUser: three four", false, "A", "B");
+    check("User: one two\nUser: three\nfour", true, "B", "A");
+    check("nothing", false, "", "A B");
+}

@@ -1,0 +1,9 @@
+//! Tests of the command line.
+
+mod commands;
+mod eval;
+mod failures;
+mod ids;
+mod import;
+mod render;
+mod server;
