@@ -1,11 +1,15 @@
 //! All tests that are wider than one room, in one binary.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets an error should stop right there")]
+
 mod context_case;
 mod context_count;
 mod context_prefix;
 mod context_rules;
+mod docs;
 mod grpc;
 mod store_contract;
 mod store_disk;
 mod store_model;
+mod tidy;
 mod verbs;
