@@ -26,9 +26,9 @@ use crate::proto::{
     DESCRIPTORS, v1 as pb, v1::memory_service_server::MemoryServiceServer,
     v1::tenant_service_server::TenantServiceServer,
 };
-use crate::record::Scopes;
+use crate::record::{Scopes, keys};
 use crate::storage::{
-    MemStore, Store,
+    MemStore, Read, Store,
     fjall::{FjallStore, OpenError},
 };
 use crate::types::{Policy, TenantId};
@@ -42,7 +42,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// How many rounds of the sweep follow each other: about a hundred thousand rows.
 const SWEEP_ROUNDS_MAX: usize = 100;
 /// Calls at a time on one connection.
-const STREAMS_MAX: u32 = 1_024;
+const STREAMS_MAX: u32 = 64;
 /// A connection on which nothing is heard for this long is asked whether it lives.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -70,8 +70,13 @@ pub enum StartError {
         source: io::Error,
     },
     /// The certificate or its key cannot be used.
-    #[error("cannot use the TLS files")]
-    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot use the TLS file `{}`", file.display())]
+    Tls {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// What a start writes could not be written.
     #[error("cannot prepare the data")]
     Prepare(#[source] Failure),
@@ -96,13 +101,15 @@ pub struct Running {
 /// [`StartError`] says which part could not be had, and its source why.
 pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let (store, durability) = open_store(settings).await?;
-    let secret = server_secret(settings).map_err(|source| folder_error(settings, source))?;
+    let is_new = is_empty(store.as_ref()).await?;
+    let secret = server_secret(settings, is_new);
+    let secret = secret.map_err(|source| folder_error(settings, source))?;
     let partitions = Partitions::new(settings.partitions_bytes);
     let (clock, chance) = (Arc::new(SystemClock::new()), Arc::new(SystemChance));
     let memory = Arc::new(Memory::new(store.clone(), clock, chance, partitions, &secret));
     memory.resume_purges().await.map_err(StartError::Prepare)?;
     let dev_key = match settings.dev_key {
-        true => Some(dev_key(settings, &memory).await?),
+        true => dev_key(settings, &memory).await?,
         false => None,
     };
     let listen = settings.listen;
@@ -165,10 +172,14 @@ fn server(settings: &Settings) -> Result<Server, StartError> {
         .http2_adaptive_window(Some(true))
         .max_concurrent_streams(Some(STREAMS_MAX));
     let Some(Tls { cert, key }) = &settings.tls else { return Ok(server) };
-    let read = |path: &Path| fs::read(path).map_err(|error| StartError::Tls(Box::new(error)));
+    let refused = |file: &Path, source: Box<dyn std::error::Error + Send + Sync>| StartError::Tls {
+        file: file.to_owned(),
+        source,
+    };
+    let read = |path: &Path| fs::read(path).map_err(|error| refused(path, Box::new(error)));
     let identity = Identity::from_pem(read(cert)?, read(key)?);
     let config = ServerTlsConfig::new().identity(identity);
-    server.tls_config(config).map_err(|error| StartError::Tls(Box::new(error)))
+    server.tls_config(config).map_err(|error| refused(cert, Box::new(error)))
 }
 
 fn reflection() -> tonic_reflection::server::v1::ServerReflectionServer<
@@ -182,7 +193,8 @@ fn reflection() -> tonic_reflection::server::v1::ServerReflectionServer<
 }
 
 /// The secret that keys hashes and page tokens: made at the first start, kept beside the data.
-fn server_secret(settings: &Settings) -> io::Result<[u8; 32]> {
+/// A store that holds tenants is refused without it: no API key would be known any more.
+fn server_secret(settings: &Settings, is_new: bool) -> io::Result<[u8; 32]> {
     if settings.engine == Engine::Memory {
         return Ok(SystemChance.secret32());
     }
@@ -190,6 +202,9 @@ fn server_secret(settings: &Settings) -> io::Result<[u8; 32]> {
     match fs::read(&path) {
         Ok(bytes) => <[u8; 32]>::try_from(bytes.as_slice())
             .map_err(|_| io::Error::other("`server.key` must hold 32 bytes")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_new => {
+            Err(io::Error::other("it holds tenants but no `server.key`: put that file back"))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let secret = SystemChance.secret32();
             write_secret(&path, &secret)?;
@@ -210,14 +225,25 @@ fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// The development key: the one in `dev.key` while it is valid, else a new one.
-async fn dev_key(settings: &Settings, memory: &Memory) -> Result<String, StartError> {
+/// Whether a store holds no tenant yet.
+async fn is_empty(store: &dyn Store) -> Result<bool, StartError> {
+    let tenants = Read::prefix(keys::tenants()).limit(1);
+    let failed = |error| {
+        let failure = Failure::new(Reason::StoreFault, "the store cannot be read");
+        StartError::Prepare(failure.because(error))
+    };
+    Ok(store.read(vec![tenants]).await.map_err(failed)?[0].is_empty())
+}
+
+/// The development key: the one in `dev.key` while it is valid. A new one is made only while its
+/// tenant has no key at all, so that one that was taken away does not come back.
+async fn dev_key(settings: &Settings, memory: &Memory) -> Result<Option<String>, StartError> {
     let path = settings.data.join("dev.key");
     if settings.engine == Engine::Fjall
         && let Ok(text) = fs::read_to_string(&path)
         && memory.authenticate(text.trim()).await.is_ok()
     {
-        return Ok(text.trim().to_owned());
+        return Ok(Some(text.trim().to_owned()));
     }
     let tenant = TenantId::parse(DEV_TENANT).expect("the name is an id");
     let new = NewTenant { tenant: tenant.clone(), policy: Policy::initial() };
@@ -225,6 +251,11 @@ async fn dev_key(settings: &Settings, memory: &Memory) -> Result<String, StartEr
         Ok(_) => {}
         Err(failure) if failure.reason() == Reason::TenantExists => {}
         Err(failure) => return Err(StartError::Prepare(failure)),
+    }
+    let known = memory.list_keys(&tenant, None, 1).await.map_err(StartError::Prepare)?;
+    if !known.items.is_empty() {
+        tracing::warn!("there is no valid development key; one is made at the first start only");
+        return Ok(None);
     }
     let scopes = Scopes::READ.and(Scopes::WRITE).and(Scopes::ADMIN).and(Scopes::OPERATOR);
     let key = NewKey { display_name: "development".to_owned(), scopes, expires_at: None };
@@ -234,7 +265,7 @@ async fn dev_key(settings: &Settings, memory: &Memory) -> Result<String, StartEr
         write_secret(&path, format!("{secret}\n").as_bytes())
             .map_err(|source| folder_error(settings, source))?;
     }
-    Ok(secret)
+    Ok(Some(secret))
 }
 
 async fn sweep(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {

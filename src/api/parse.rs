@@ -35,7 +35,7 @@ const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799
 #[derive(Debug, Default)]
 pub struct Faults {
     found: Vec<Violation>,
-    system_turn: bool,
+    system_turns: usize,
 }
 
 impl Faults {
@@ -46,7 +46,7 @@ impl Faults {
 
     /// Notes a turn of the role `system`.
     pub fn add_system_turn(&mut self, field: impl Into<String>) {
-        self.system_turn = true;
+        self.system_turns += 1;
         self.add(
             field,
             "must not be `system`: pin instructions on the session or send them with the request",
@@ -61,8 +61,7 @@ impl Faults {
         if self.found.is_empty() {
             return Ok(value.expect("a value that is missing has been noted as a fault"));
         }
-        let only_system = self.found.iter().all(|fault| fault.field.ends_with(".role"));
-        if self.system_turn && only_system {
+        if self.system_turns == self.found.len() {
             let message = self.found[0].description.clone();
             let failure = Failure::new(Reason::SystemTurn, format!("a role {message}"));
             return Err(self.found.into_iter().fold(failure, |f, fault| f.at(fault.field)));

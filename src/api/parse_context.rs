@@ -140,9 +140,17 @@ fn target(
 
 fn filter(faults: &mut Faults, filter: Option<&pb::Filter>) -> Filter {
     let Some(filter) = filter else { return Filter::default() };
-    let roles = filter.roles.iter().enumerate();
+    let mut roles = Vec::with_capacity(filter.roles.len());
+    for (i, wanted) in filter.roles.iter().enumerate() {
+        let field = format!("filter.roles[{i}]");
+        if *wanted == i32::from(pb::Role::System) {
+            faults.add(field, "must not be `system`: there are no such turns");
+        } else {
+            roles.extend(role(faults, &field, *wanted));
+        }
+    }
     Filter {
-        roles: roles.filter_map(|(i, r)| role(faults, &format!("filter.roles[{i}]"), *r)).collect(),
+        roles,
         metadata: faults.metadata("filter.metadata", &filter.metadata),
         created_after: faults.time("filter.created_after", filter.created_after.as_ref()),
         created_before: faults.time("filter.created_before", filter.created_before.as_ref()),

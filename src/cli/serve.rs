@@ -153,7 +153,7 @@ fn greet(settings: &Settings, running: &Running) {
         let program = std::env::args().next().unwrap_or_else(|| "keepsake".to_owned());
         lines.push("Paste next, in another terminal:".to_owned());
         lines.push(format!("  export KEEPSAKE_ADDRESS={address} KEEPSAKE_API_KEY={key}"));
-        let say = "session append trip --role user --text 'My train leaves at 7:42.'";
+        let say = "session append trip --user ann --role user --text 'My train leaves at 7:42.'";
         lines.push(format!(
             "  {program} {say} && {program} context --session trip 'When does my train leave?'"
         ));

@@ -83,14 +83,14 @@ impl Settings {
             partitions_bytes: read.value("cache.partitions_bytes", number).unwrap_or_default(),
             dev_key: read.value("auth.dev_key", boolean).unwrap_or_default(),
             log_format: read.value("log.format", log_format).unwrap_or(LogFormat::Text),
-            log_filter: read.value("log.filter", |text| Ok(text.to_owned())).unwrap_or_default(),
+            log_filter: read.value("log.filter", log_filter).unwrap_or_default(),
         };
         if cert.is_some() != key.is_some() {
             let missing = if cert.is_some() { "tls.key" } else { "tls.cert" };
             mistakes.push(Mistake::new(
                 missing,
                 Origin::Default,
-                "must be given with the other one",
+                "must be given: `tls.cert` and `tls.key` belong together",
             ));
         }
         let public = !settings.listen.ip().is_loopback();
@@ -126,6 +126,11 @@ fn boolean(text: &str) -> Result<bool, String> {
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "must be a whole number".into())
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    let parsed = tracing_subscriber::EnvFilter::try_new(text);
+    parsed.map(|_| text.to_owned()).map_err(|error| format!("is no filter: {error}"))
 }
 
 fn engine(text: &str) -> Result<Engine, String> {

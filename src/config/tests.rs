@@ -34,7 +34,8 @@ fn flags_are_over_the_environment_over_the_file_over_defaults() {
 #[test]
 fn every_mistake_is_told_at_once_with_the_nearest_name() {
     check(
-        "liste = 'x'\n[storage]\nengine = 'rocks'\n[cache]\npartitions_bytes = 'many'",
+        "liste = 'x'\n[storage]\nengine = 'rocks'\n[log]\nfilter = 'keepsake==='\n\
+         [cache]\npartitions_bytes = 'many'",
         &[("KEEPSAKE_LISTEN", "nowhere"), ("KEEPSAKE_LOG_FORMT", "json"), ("HOME", "/")],
         &[
             "`liste` (file) is no setting; is `listen` meant?",
@@ -42,6 +43,8 @@ fn every_mistake_is_told_at_once_with_the_nearest_name() {
             "`listen` (environment) must be ADDRESS:PORT",
             "`storage.engine` (file) must be `fjall` or `memory`",
             "`cache.partitions_bytes` (file) must be a whole number",
+            "`log.filter` (file) is no filter: error parsing level filter: expected one of \
+             \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5",
         ],
     );
 }
@@ -53,7 +56,11 @@ fn a_public_address_needs_tls_or_an_explicit_word() {
     check("listen = '0.0.0.0:7777'", &[], &[refused]);
     check("listen = '0.0.0.0:7777'\ninsecure_public = true", &[], &[]);
     check("listen = '0.0.0.0:7777'\ntls = { cert = 'c', key = 'k' }", &[], &[]);
-    check("tls = { cert = 'c' }", &[], &["`tls.key` (default) must be given with the other one"]);
+    check(
+        "tls = { cert = 'c' }",
+        &[],
+        &["`tls.key` (default) must be given: `tls.cert` and `tls.key` belong together"],
+    );
 }
 
 #[test]

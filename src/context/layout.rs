@@ -41,7 +41,7 @@ pub(super) fn plan(input: &Input<'_>, rules: Rules<'_>) -> Result<Layout, BuildE
     let fixed = u64::from(rules.framing.priming) + own;
     let available = input.available();
     let minimum_tokens = fixed + exchange.tokens + u64::from(input.reserve_tokens);
-    if fixed > available {
+    if own > 0 && fixed > available {
         return Err(BuildError::InstructionsTooLarge { minimum_tokens });
     }
     if fixed + exchange.tokens > available {

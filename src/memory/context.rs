@@ -94,6 +94,10 @@ impl Memory {
         let name = if request.model.is_empty() { &policy.model_default } else { &request.model };
         let model = self.model(tenant, policy, name).map_err(|failure| failure.at("model"))?;
         let budget_tokens = budget(policy, request.budget_tokens)?;
+        if request.reserve_tokens >= budget_tokens {
+            let message = format!("the reserve is not below the budget, `{budget_tokens}` tokens");
+            return Err(Failure::new(Reason::InvalidRequest, message).at("reserve_tokens"));
+        }
         let as_of = request.as_of.unwrap_or_else(|| self.clock.now());
         let corpus = self.corpus(tenant, &request.target, &policy.retrieval.language).await?;
         let policy = policy.clone();

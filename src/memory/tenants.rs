@@ -155,7 +155,8 @@ impl Memory {
                     Reason::TokenizerInvalid
                 }
             };
-            Failure::new(reason, error.to_string())
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            Failure::new(reason, format!("{error}{}", cause.unwrap_or_default()))
         })
     }
 

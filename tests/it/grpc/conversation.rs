@@ -83,3 +83,46 @@ async fn a_system_turn_is_refused_with_its_own_reason() {
     let status = service.memory().append_turns(append("s", vec![turn])).await.unwrap_err();
     assert_eq!(reason(&status), "SYSTEM_TURN");
 }
+
+#[tokio::test]
+async fn a_system_turn_beside_another_fault_is_a_bad_request_with_both() {
+    let service = Service::in_memory().await;
+    let turns = [pb::Role::Unspecified, pb::Role::System].map(|role| {
+        let mut turn = user("Ahoy.");
+        turn.role = role.into();
+        turn
+    });
+    let refused = service.memory().append_turns(append("s", turns.to_vec())).await;
+    let status = refused.unwrap_err();
+    assert_eq!(reason(&status), "INVALID_REQUEST");
+    assert_eq!(fields(&status), ["turns[0].role", "turns[1].role"]);
+}
+
+#[tokio::test]
+async fn a_budget_too_small_for_the_question_says_so_and_a_reserve_above_the_default_too() {
+    let service = Service::in_memory().await;
+    let mut memory = service.memory();
+    let small = pb::BuildContextRequest { reserve_tokens: 63, ..context("s", "turn 5", 64) };
+    let status = memory.build_context(small).await.unwrap_err();
+    assert_eq!(reason(&status), "CURRENT_EXCHANGE_TOO_LARGE");
+    let large = pb::BuildContextRequest { reserve_tokens: 4_000, ..context("s", "turn 5", 0) };
+    let status = memory.build_context(large).await.unwrap_err();
+    assert_eq!(
+        (reason(&status), fields(&status)),
+        ("INVALID_REQUEST".into(), vec!["reserve_tokens".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn a_lost_secret_is_refused_and_a_lost_development_key_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    Service::on(folder.path()).await.stop().await;
+    std::fs::remove_file(folder.path().join("dev.key")).unwrap();
+    let settings = super::client::settings(folder.path(), "fjall");
+    let running = keepsake::app::start(&settings).await.unwrap();
+    assert_eq!(running.dev_key, None);
+    running.stop().await.unwrap();
+    std::fs::remove_file(folder.path().join("server.key")).unwrap();
+    assert!(keepsake::app::start(&settings).await.is_err());
+    assert!(!folder.path().join("server.key").exists());
+}
