@@ -2,7 +2,12 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::retrieve::{Language, query::surface_words, terms::TurnTerms};
+use crate::retrieve::{
+    Language, TurnVectors,
+    query::surface_words,
+    terms::{HAS_TEXT, TurnTerms},
+    vectors::PieceVectors,
+};
 use crate::types::{Role, Seq, Timestamp};
 
 /// The end of a chain of postings.
@@ -30,6 +35,7 @@ pub struct SessionIndex {
     pub(super) turns: Vec<TurnEntry>,
     pub(super) passages: Vec<PassageEntry>,
     pub(super) speakers: Vec<Speaker>,
+    pub(super) vectors: PieceVectors,
     heads: FxHashMap<u64, u32>,
     postings: Vec<Posting>,
 }
@@ -40,6 +46,10 @@ pub(super) struct TurnEntry {
     pub(super) created_at: Timestamp,
     /// The end of its passages in the index; they begin where those of the turn before end.
     pub(super) passages_end: u32,
+    /// The place of its first vector.
+    vectors_start: u32,
+    /// How many vectors it has; 0: they are not there yet.
+    vectors: u16,
     /// Its place in `speakers`, or `u16::MAX`.
     pub(super) speaker: u16,
     pub(super) role: Role,
@@ -99,12 +109,50 @@ impl SessionIndex {
             seq: turn.seq,
             created_at: turn.created_at,
             passages_end: narrow(self.passages.len()),
+            vectors_start: 0,
+            vectors: 0,
             speaker: self.speaker_place(turn.speaker),
             role: turn.role,
             language: turn.terms.language,
             marks: turn.terms.marks,
         };
         self.turns.push(entry);
+    }
+
+    /// Gives the turn at `seq` its vectors, or others in place of those that it had. They may come
+    /// in any order. Returns whether they were taken: not when there is no such turn, no vector, or
+    /// when they are of another size than those of the other turns.
+    pub fn set_vectors(&mut self, seq: Seq, vectors: &TurnVectors) -> bool {
+        let Ok(place) = self.turns.binary_search_by_key(&seq, |turn| turn.seq) else {
+            return false;
+        };
+        let turn = &mut self.turns[place];
+        let same = usize::from(turn.vectors) == vectors.len();
+        if same && self.vectors.replace(turn.vectors_start as usize, vectors) {
+            return true;
+        }
+        let Some(start) = self.vectors.add(vectors) else { return false };
+        turn.vectors_start = narrow(start);
+        turn.vectors = u16::try_from(vectors.len()).unwrap_or(u16::MAX);
+        true
+    }
+
+    /// Whether the turn at `seq` is there and has its vectors.
+    pub fn has_vectors(&self, seq: Seq) -> bool {
+        let place = self.turns.binary_search_by_key(&seq, |turn| turn.seq);
+        place.is_ok_and(|place| self.turns[place].vectors > 0)
+    }
+
+    /// How many of the turns below `horizon` (all when there is none) have their vectors.
+    pub fn vectors_known(&self, horizon: Option<Seq>) -> usize {
+        let turns = &self.turns[..self.turns_below(horizon)];
+        turns.iter().filter(|turn| turn.vectors > 0).count()
+    }
+
+    /// How many of the turns below `horizon` (all when there is none) have something to embed.
+    pub fn wanting(&self, horizon: Option<Seq>) -> usize {
+        let turns = &self.turns[..self.turns_below(horizon)];
+        turns.iter().filter(|turn| turn.marks & HAS_TEXT != 0).count()
     }
 
     /// How many turns it holds.
@@ -125,6 +173,7 @@ impl SessionIndex {
             + self.passages.capacity() * size_of::<PassageEntry>()
             + self.postings.capacity() * size_of::<Posting>()
             + self.heads.capacity() * (size_of::<(u64, u32)>() + 2)
+            + self.vectors.bytes()
             + names
     }
 
@@ -138,6 +187,13 @@ impl SessionIndex {
     pub(super) fn passages_of(&self, turn: usize) -> std::ops::Range<usize> {
         let start = turn.checked_sub(1).map_or(0, |before| self.turns[before].passages_end);
         start as usize..self.turns[turn].passages_end as usize
+    }
+
+    /// The places of the vectors of turn `turn`; none when they are not there yet.
+    pub(super) fn vectors_of(&self, turn: usize) -> std::ops::Range<usize> {
+        let turn = &self.turns[turn];
+        let start = turn.vectors_start as usize;
+        start..start + usize::from(turn.vectors)
     }
 
     /// Calls `each` with the passages that have the term, latest first, and the term's count there.

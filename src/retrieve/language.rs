@@ -95,6 +95,11 @@ impl Language {
         ("th", Self::Thai, Some(Lang::Tha)),
     ];
 
+    /// Its ISO 639-1 code; empty for [`Language::Other`].
+    pub fn code(self) -> &'static str {
+        Self::CODES.iter().find(|(_, known, _)| *known == self).map_or("", |(code, ..)| code)
+    }
+
     /// Reads an ISO 639-1 code, lower case, a region after `-` ignored; none for the empty text,
     /// [`Language::Other`] for a code that analysis knows nothing about.
     pub fn parse(code: &str) -> Option<Self> {

@@ -10,7 +10,7 @@ const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
 /// How many neighbours on either side are a turn's vicinity.
-const VICINITY: usize = 3;
+pub(super) const VICINITY: usize = 3;
 
 /// The turns of the sources that lie below their horizons, in one row.
 pub(super) struct Partition<'a> {

@@ -1,35 +1,46 @@
 //! Finds what was said before that matters now: retrieval over conversations. Pure.
-//! In: the derived terms of turns, in sessions, and a query. Out: turns, best first, and why; or
-//! that nothing is asked for.
+//! In: the derived terms and vectors of turns, in sessions, and a query with or without its vector.
+//! Out: turns, best first, and why; or that nothing is asked for.
 //! Invariant: turns at or above a session's horizon change nothing in the result.
 
+mod cosine;
 mod dates;
+mod dot;
+mod embeddable;
 mod index;
 mod language;
 mod lexical;
 mod passages;
+mod pieces;
 mod query;
 mod rank;
 mod rules;
+mod score;
+mod sentence;
 mod signals;
 mod stem;
 mod terms;
+mod vectors;
 mod weights;
 mod words;
 
+pub use embeddable::{Embeddable, to_embed};
 pub use index::{Indexed, SessionIndex};
 pub use language::Language;
+pub use pieces::{PIECES_MAX, PIECES_VERSION, pieces};
 pub use query::Query;
-pub use rank::{Decision, Hit, NoSignal, Ranking, Request, SignalValue, Source, rank};
+pub use rank::{Decision, Hit, Mode, NoSignal, Ranking, Request, SignalValue, Source, rank};
+pub use sentence::{SentenceReader, SentenceWords};
 pub use signals::ChatKind;
 pub use terms::{ANALYSIS_VERSION, TurnTerms, analyse};
+pub use vectors::TurnVectors;
 pub use weights::{ChatWeights, Weights};
 
 use stem::Stem;
 
 /// The version of signals, weights and the decision whether to retrieve: with another one, equal
 /// questions may have other answers.
-pub const RETRIEVAL_VERSION: u16 = 1;
+pub const RETRIEVAL_VERSION: u16 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,9 @@ const TURN_TOKENS_MAX: usize = 300;
 /// Passages are filled up to about this many tokens.
 const PASSAGE_TOKENS: usize = 150;
 
+/// A sentence estimated at fewer tokens than this stands with its neighbour: "Wow!", "Great."
+const SENTENCE_TOKENS_MIN: usize = 6;
+
 /// The byte ranges of the passages of `text`, in order: together they are the whole text, each
 /// begins and ends at a character border. One range when the text is short; the empty text has
 /// one empty range.
@@ -26,6 +29,26 @@ pub(super) fn passages(text: &str) -> Vec<Range<usize>> {
     }
     passages.push(start..text.len());
     passages
+}
+
+/// The byte ranges of the sentences and lines of `text`, in order: together they are the whole
+/// text. One that is too short to mean something by itself is one with the next, or at the end with
+/// the one before.
+pub(super) fn sentences(text: &str) -> Vec<Range<usize>> {
+    let mut sentences: Vec<Range<usize>> = Vec::new();
+    let (mut start, mut filled) = (0, 0);
+    for atom in atoms(text) {
+        filled += quarter_tokens(text[atom.clone()].trim());
+        if filled >= SENTENCE_TOKENS_MIN * 4 {
+            sentences.push(start..atom.end);
+            (start, filled) = (atom.end, 0);
+        }
+    }
+    match sentences.last_mut() {
+        Some(last) => last.end = text.len(),
+        None => sentences.push(0..text.len()),
+    }
+    sentences
 }
 
 /// An estimate of the tokens of `text`, times four: a letter of the Latin script is a quarter of a

@@ -100,7 +100,7 @@ impl Asked {
         }
         asked.terms = distinct(asked.terms);
         if let Some(previous) = query.previous_user_text
-            && asked.informative().count() < INFORMATIVE_WORDS_MIN
+            && is_thin(&asked)
         {
             asked.add_previous(head(previous), &reader);
         }
@@ -126,9 +126,14 @@ impl Asked {
     }
 }
 
+/// Whether a query says so little that it borrows from the user turn before.
+pub(super) fn is_thin(asked: &Asked) -> bool {
+    asked.informative().count() < INFORMATIVE_WORDS_MIN
+}
+
 /// The language of a query: what the caller says; what its script says; the partition's, where
 /// nine turns of ten are of one; what the text looks like; the partition's commonest.
-fn language_of(text: &str, hint: &str, languages: &[(Language, usize)]) -> Language {
+pub(super) fn language_of(text: &str, hint: &str, languages: &[(Language, usize)]) -> Language {
     let turns: usize = languages.iter().map(|(_, count)| count).sum();
     let common = languages.first().copied();
     Language::parse(hint)
@@ -195,8 +200,14 @@ pub(super) fn surface_words(text: &str) -> Vec<String> {
     words
 }
 
-fn head(text: &str) -> &str {
-    let mut end = text.len().min(QUERY_BYTES_MAX);
+/// What of a query's text is read.
+pub(super) fn head(text: &str) -> &str {
+    cut(text, QUERY_BYTES_MAX)
+}
+
+/// The first characters of `text` that have at most `bytes_max` bytes.
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -204,7 +215,7 @@ fn head(text: &str) -> &str {
 }
 
 /// The sentences of a text, each with whether it ends in a question mark.
-fn sentences(text: &str) -> Vec<(&str, bool)> {
+pub(super) fn sentences(text: &str) -> Vec<(&str, bool)> {
     let enders = ['.', '!', '?', '\n', '。', '！', '？', '؟'];
     text.split_inclusive(enders)
         .map(|sentence| (sentence, sentence.ends_with(['?', '？', '؟'])))

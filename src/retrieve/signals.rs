@@ -12,11 +12,14 @@ use crate::types::Role;
 /// Partitions of fewer turns than this use raw scores: a deviation over so few says nothing.
 pub(super) const STANDARDISED_TURNS_MIN: usize = 20;
 
+/// What cosines count beside raw scores: they vary by a few tenths at the most.
+pub(super) const RAW_COSINE_SHARE: f64 = 3.0;
+
 /// What flags count beside raw scores, which lie below 1 where rare words are few.
 pub(super) const RAW_FLAG_SHARE: f64 = 0.1;
 
 /// How many signals there are.
-pub(super) const SIGNALS: usize = 13;
+pub(super) const SIGNALS: usize = 16;
 
 /// The names of the signals, in the order of their values.
 pub(super) const NAMES: [&str; SIGNALS] = [
@@ -26,6 +29,9 @@ pub(super) const NAMES: [&str; SIGNALS] = [
     "session",
     "before",
     "after",
+    "cosine_turn",
+    "cosine_piece",
+    "cosine_vicinity",
     "speaker_named",
     "first_person",
     "after_question",
@@ -38,8 +44,11 @@ pub(super) const NAMES: [&str; SIGNALS] = [
 /// The place of the signal `session`.
 pub(super) const SESSION: usize = 3;
 
-/// The signals before this one are lexical and standardised; those from it on are flags.
-pub(super) const FLAGS_START: usize = 6;
+/// The signals before this one are lexical; those from it on compare vectors.
+pub(super) const COSINES_START: usize = 6;
+
+/// The signals before this one are standardised; those from it on are flags.
+pub(super) const FLAGS_START: usize = 9;
 
 /// What kind of chat a partition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +88,9 @@ pub(super) fn in_order(weights: &Weights, chat: ChatWeights) -> [f64; SIGNALS] {
         weights.session,
         chat.before,
         chat.after,
+        weights.cosine_turn,
+        weights.cosine_piece,
+        weights.cosine_vicinity,
         chat.speaker_named,
         chat.first_person,
         chat.after_question,
@@ -144,14 +156,16 @@ pub(super) fn shifted(
     shifted
 }
 
-/// A lexical signal of all turns, with what makes its values comparable with other signals'.
+/// A signal of all turns, with what makes its values comparable with other signals'. A turn whose
+/// value is not known (NaN) counts 0, as one at the mean.
 pub(super) struct Standardised {
     values: Vec<f64>,
     scale: Option<Scale>,
 }
 
-/// The mean of the square roots of a signal, and one over their deviation.
+/// The mean of a signal and one over its deviation, of its values or their square roots.
 struct Scale {
+    roots: bool,
     mean: f64,
     per_deviation: f64,
 }
@@ -174,12 +188,26 @@ impl Standardised {
         let mean = sum / count;
         let deviation = (squares / count - mean * mean).max(0.0).sqrt();
         let per_deviation = if deviation > 1e-6 { 1.0 / deviation } else { 0.0 };
-        Self { values, scale: Some(Scale { mean, per_deviation }) }
+        Self { values, scale: Some(Scale { roots: true, mean, per_deviation }) }
+    }
+
+    /// Cosines, which count by their distance to the mean of those that are known, over the
+    /// deviation, or times `share` in a partition that is too small for deviations.
+    pub(super) fn cosines(values: Vec<f64>, share: Option<f64>) -> Self {
+        let known = || values.iter().copied().filter(|value| !value.is_nan());
+        let count = known().count().max(1) as f64;
+        let mean = known().sum::<f64>() / count;
+        let variance = known().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        let deviation = variance.sqrt();
+        let standard = if deviation > 1e-6 { 1.0 / deviation } else { 0.0 };
+        let per_deviation = share.unwrap_or(standard);
+        Self { values, scale: Some(Scale { roots: false, mean, per_deviation }) }
     }
 
     /// The signal's own value of a turn.
     pub(super) fn raw_of(&self, turn: usize) -> f64 {
-        self.values[turn]
+        let value = self.values[turn];
+        if value.is_nan() { 0.0 } else { value }
     }
 
     /// The value of a turn as it counts.
@@ -195,7 +223,11 @@ impl Standardised {
     fn weighed(&self, value: f64) -> f64 {
         match &self.scale {
             None => value,
-            Some(scale) => (value.sqrt() - scale.mean) * scale.per_deviation,
+            Some(_) if value.is_nan() => 0.0,
+            Some(scale) => {
+                let value = if scale.roots { value.sqrt() } else { value };
+                (value - scale.mean) * scale.per_deviation
+            }
         }
     }
 }

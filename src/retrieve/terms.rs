@@ -14,7 +14,7 @@ use crate::retrieve::{
 use crate::types::Turn;
 
 /// The version of analysis: rows that another one made are derived again from the turn.
-pub const ANALYSIS_VERSION: u16 = 1;
+pub const ANALYSIS_VERSION: u16 = 2;
 
 /// A turn says I, my or their like.
 pub(super) const FIRST_PERSON: u8 = 1;
@@ -26,6 +26,8 @@ pub(super) const IS_QUESTION: u8 = 4;
 pub(super) const TIME_WORD: u8 = 8;
 /// A turn has a number.
 pub(super) const NUMBER: u8 = 16;
+/// A turn has a text, so that there is something to embed.
+pub(super) const HAS_TEXT: u8 = 32;
 
 /// The terms of one turn, as they are stored beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,9 @@ pub(super) fn analyse_text(text: &str, language: Option<Language>) -> TurnTerms 
     let rules = rules(language);
     let stem = Stem::new(language);
     let mut marks = question_marks(text);
+    if !text.trim().is_empty() {
+        marks |= HAS_TEXT;
+    }
     let passages = passages(text)
         .into_iter()
         .map(|range| passage_terms(text, range, rules, &stem, &mut marks))

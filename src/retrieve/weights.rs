@@ -12,6 +12,12 @@ pub struct Weights {
     pub vicinity: f64,
     /// BM25 of the whole session.
     pub session: f64,
+    /// Cosine of the query and the whole turn.
+    pub cosine_turn: f64,
+    /// Cosine of the query and the sentence or passage of the turn that is most like it.
+    pub cosine_piece: f64,
+    /// The mean of `cosine_piece` over the turn and three neighbours on either side.
+    pub cosine_vicinity: f64,
     /// What a term counts that is the name of a speaker, beside 1: the flag says it better.
     pub name_term: f64,
     /// What a term counts that is a mere acknowledgement, beside 1.
@@ -53,12 +59,15 @@ impl Weights {
         window: 0.5,
         vicinity: 0.5,
         session: 0.4,
+        cosine_turn: 0.3,
+        cosine_piece: 0.7,
+        cosine_vicinity: 0.3,
         name_term: 0.5,
         idle_term: 0.5,
         person_to_person: ChatWeights {
             before: 0.3,
             after: 0.0,
-            speaker_named: 2.0,
+            speaker_named: 3.0,
             first_person: 0.4,
             after_question: 0.5,
             is_question: -1.0,
@@ -75,7 +84,7 @@ impl Weights {
             is_question: 0.0,
             time_word: 0.3,
             date: 0.5,
-            asked_side: 2.0,
+            asked_side: 3.0,
         },
     };
 }

@@ -25,12 +25,12 @@ pub(super) const ENGLISH: Table = Table {
         anniversary christmas easter thanksgiving halloween",
     acknowledgement: "ok okay k kk thanks thank thx ty cheers yes yeah yep yup sure nope nah great \
         good nice cool perfect awesome excellent amazing wonderful lovely fine right correct \
-        exactly agreed absolutely definitely indeed totally alright got get it gotcha understood \
-        understand see makes make sense sounds sound hello hi hey bye goodbye morning evening \
+        exactly agree agreed absolutely definitely indeed totally alright got get it gotcha \
+        understood understand see makes make sense sounds sound hello hi hey bye goodbye morning evening \
         night please sorry welcome continue go going ahead proceed next more again repeat retry \
         try redo explain elaborate clarify expand simplify shorten shorter longer shorten brief \
-        briefer detail details detailed example examples mean meaning means tell say give show \
-        help wait stop wow oh ah hmm hm um uh lol haha hah well now much lot appreciate \
+        briefer detail details detailed example examples mean meaning means meant tell say give \
+        show help wait stop wow oh ah hmm hm um uh lol haha hah well now much lot appreciate \
         appreciated interesting true wrong maybe perhaps done ready yay carry keep better best \
         different rephrase rewrite summarize summary thought thoughts idea think know knew want \
         need like love would course bit one thing things something anything everything nothing \
@@ -38,6 +38,9 @@ pub(super) const ENGLISH: Table = Table {
         answer response reply fair enough point noted roger copy sir mate dude man bro later \
         soon ya till until then first second another way look looks seems that",
     months: "january february march april may june july august september october november december",
+    speaker: "I my",
+    turned: "she I he I her my his my hers mine him me herself myself himself myself",
+    auxiliary: "do does did is are was were has have had will would can could should",
 };
 
 pub(super) const GERMAN: Table = Table {
@@ -74,6 +77,9 @@ pub(super) const GERMAN: Table = Table {
         cool spitze wunderbar ausgezeichnet los geht gehts damit davon dazu anders besser sinn \
         ergibt macht weiß gedacht fertig bereit freut mich sehr gerade",
     months: "januar februar märz april mai juni juli august september oktober november dezember",
+    speaker: "ich mein",
+    turned: "",
+    auxiliary: "",
 };
 
 pub(super) const FRENCH: Table = Table {
@@ -105,6 +111,9 @@ pub(super) const FRENCH: Table = Table {
         autre fois suite suivant suivante d'abord bravo cool intéressant chouette excellent sens \
         sûr peut-être certainement volontiers rien journée soirée nuit reformule résume",
     months: "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    speaker: "je mon",
+    turned: "",
+    auxiliary: "",
 };
 
 pub(super) const SPANISH: Table = Table {
@@ -139,6 +148,9 @@ pub(super) const SPANISH: Table = Table {
         interesante cierto seguro quizás nada resume resumen sentido",
     months: "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre \
         diciembre",
+    speaker: "yo mi",
+    turned: "",
+    auxiliary: "",
 };
 
 pub(super) const ITALIAN: Table = Table {
@@ -163,6 +175,9 @@ pub(super) const ITALIAN: Table = Table {
         meglio breve lungo fantastico interessante d'accordo accordo senso",
     months: "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre \
         dicembre",
+    speaker: "io mio",
+    turned: "",
+    auxiliary: "",
 };
 
 pub(super) const PORTUGUESE: Table = Table {
@@ -185,6 +200,9 @@ pub(super) const PORTUGUESE: Table = Table {
         quer dizer diga mais menos melhor curto longo combinado beleza sentido",
     months: "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro \
         dezembro",
+    speaker: "eu meu",
+    turned: "",
+    auxiliary: "",
 };
 
 pub(super) const DUTCH: Table = Table {
@@ -208,6 +226,9 @@ pub(super) const DUTCH: Table = Table {
         bedoel bedoel zeg meer minder beter korter langer leuk super",
     months: "januari februari maart april mei juni juli augustus september oktober november \
         december",
+    speaker: "ik mijn",
+    turned: "",
+    auxiliary: "",
 };
 
 pub(super) const TURKISH: Table = Table {
@@ -228,4 +249,7 @@ pub(super) const TURKISH: Table = Table {
         bekle \
         peki olur doğru",
     months: "ocak şubat mart nisan mayıs haziran temmuz ağustos eylül ekim kasım aralık",
+    speaker: "ben benim",
+    turned: "",
+    auxiliary: "",
 };

@@ -29,6 +29,13 @@ pub(super) struct Table {
     pub(super) acknowledgement: &'static str,
     /// The twelve months in order, or empty.
     pub(super) months: &'static str,
+    /// I and my, in this order, or empty: what stands for a speaker's name in a question that is
+    /// turned to the first person.
+    pub(super) speaker: &'static str,
+    /// Pairs of a word and what stands for it beside a name that was turned: she, I.
+    pub(super) turned: &'static str,
+    /// Verbs that stand before the subject of a question and nowhere in its answer.
+    pub(super) auxiliary: &'static str,
 }
 
 impl Table {
@@ -43,12 +50,15 @@ impl Table {
         time: "",
         acknowledgement: "",
         months: "",
+        speaker: "",
+        turned: "",
+        auxiliary: "",
     };
 }
 
 /// What a word is by its language's table: a set of the constants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct WordKind(u8);
+pub(super) struct WordKind(u16);
 
 impl WordKind {
     pub(super) const STOP: Self = Self(1);
@@ -59,6 +69,7 @@ impl WordKind {
     pub(super) const SAID: Self = Self(32);
     pub(super) const TIME: Self = Self(64);
     pub(super) const ACKNOWLEDGEMENT: Self = Self(128);
+    pub(super) const AUXILIARY: Self = Self(256);
 
     /// Whether the word is of kind `other`.
     pub(super) fn is(self, other: Self) -> bool {
@@ -71,6 +82,8 @@ pub(super) struct Rules {
     kinds: FxHashMap<&'static str, WordKind>,
     phrases: Vec<&'static str>,
     months: FxHashMap<&'static str, u8>,
+    speaker: Option<(&'static str, &'static str)>,
+    turned: Vec<(&'static str, &'static str)>,
 }
 
 impl Rules {
@@ -89,6 +102,16 @@ impl Rules {
         self.months.get(word).copied()
     }
 
+    /// I and my; none when the language does not turn questions to the first person.
+    pub(super) fn speaker(&self) -> Option<(&'static str, &'static str)> {
+        self.speaker
+    }
+
+    /// What stands for a pronoun beside a name that was turned to the first person.
+    pub(super) fn turned(&self, word: &str) -> Option<&'static str> {
+        self.turned.iter().find(|(known, _)| *known == word).map(|(_, turned)| *turned)
+    }
+
     fn of(table: &Table, spaceless: bool) -> Self {
         let mut kinds: FxHashMap<&'static str, WordKind> = FxHashMap::default();
         let rows = [
@@ -100,6 +123,7 @@ impl Rules {
             (table.said, WordKind::SAID),
             (table.time, WordKind::TIME),
             (table.acknowledgement, WordKind::ACKNOWLEDGEMENT),
+            (table.auxiliary, WordKind::AUXILIARY),
         ];
         for (row, kind) in rows {
             for word in row.split_whitespace() {
@@ -113,8 +137,19 @@ impl Rules {
             phrases.sort_by_key(|phrase| (std::cmp::Reverse(phrase.len()), *phrase));
         }
         let months = table.months.split_whitespace().zip(1..).collect();
-        Self { kinds, phrases, months }
+        let speaker = table.speaker.split_once(' ');
+        let words: Vec<&str> = table.turned.split_whitespace().collect();
+        let turned = words.as_chunks().0.iter().map(|[word, turned]| (*word, *turned)).collect();
+        Self { kinds, phrases, months, speaker, turned }
     }
+}
+
+/// Whether `word` (case-folded) is empty of content in any language that has a table.
+pub(super) fn is_idle_anywhere(word: &str) -> bool {
+    RULES.iter().any(|(_, rules)| {
+        let kind = rules.kind(word);
+        kind.is(WordKind::ACKNOWLEDGEMENT) || kind.is(WordKind::STOP)
+    })
 }
 
 /// The rules of `language`, or none when it has no table: then it gets no flags.

@@ -26,6 +26,9 @@ pub(super) const RUSSIAN: Table = Table {
         давай еще раз повтори объясни подробнее пример примеры помоги подожди точно верно конечно \
         согласен лучше короче больше именно",
     months: "январь февраль март апрель май июнь июль август сентябрь октябрь ноябрь декабрь",
+    speaker: "я мой",
+    turned: "",
+    auxiliary: "",
 };
 
 pub(super) const ARABIC: Table = Table {
@@ -46,6 +49,9 @@ pub(super) const ARABIC: Table = Table {
         وضح أكثر اكثر مثال أمثلة فضلك ساعدني انتظر بالضبط أوافق موافق بالطبع العفو عفوا لو سمحت \
         تقصد تعني المزيد",
     months: "",
+    speaker: "",
+    turned: "",
+    auxiliary: "",
 };
 
 pub(super) const JAPANESE: Table = Table {

@@ -4,7 +4,7 @@ use super::{ask, assistant_chat, persons_chat, session};
 use crate::retrieve::{Decision, SessionIndex};
 
 /// A hundred turns that ask for nothing of the past.
-const IDLE: [&str; 100] = [
+pub(super) const IDLE: [&str; 100] = [
     "ok thanks",
     "continue",
     "why?",

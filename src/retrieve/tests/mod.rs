@@ -1,15 +1,20 @@
 //! What retrieval over conversations promises.
 
 use crate::retrieve::{
-    Decision, Indexed, NoSignal, Query, Ranking, Request, SessionIndex, Source, Weights, rank,
-    terms::analyse_text,
+    Decision, Indexed, Mode, NoSignal, Query, Ranking, Request, SessionIndex, Source, Weights,
+    rank, terms::analyse_text,
 };
 use crate::types::{Role, Seq, Timestamp};
 
 mod analysis;
+mod embedded;
 mod idle;
+mod meaning;
 mod ranking;
 mod signals;
+mod vectors;
+
+use idle::IDLE;
 
 /// Builds a session of lines `speaker: text`; `U` is a nameless user, `A` a nameless assistant.
 /// The turns are a day apart.
@@ -42,8 +47,21 @@ fn ask(sessions: &[&SessionIndex], text: &str) -> Ranking {
 }
 
 fn ask_sources(sources: &[Source<'_>], query: Query<'_>) -> Ranking {
-    let filter = |_: usize, _: Seq| true;
-    rank(&Request { sources, query, filter: &filter, hits_max: 10, weights: &Weights::DEFAULT })
+    rank(&request(sources, query))
+}
+
+/// A request by words that explains its ten hits.
+fn request<'a>(sources: &'a [Source<'a>], query: Query<'a>) -> Request<'a> {
+    Request {
+        sources,
+        query,
+        filter: &|_, _| true,
+        hits_max: 10,
+        weights: &Weights::DEFAULT,
+        mode: Mode::Hybrid,
+        vector: None,
+        explain: true,
+    }
 }
 
 fn no_signal(why: NoSignal) -> Ranking {

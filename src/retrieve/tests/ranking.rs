@@ -1,7 +1,6 @@
-use super::{ask, ask_sources, assistant_chat, no_signal, persons_chat, session};
+use super::{ask, ask_sources, assistant_chat, no_signal, persons_chat, request, session};
 use crate::retrieve::{
-    ChatKind, Decision, Indexed, NoSignal, Query, Request, Source, Weights, rank,
-    terms::analyse_text,
+    ChatKind, Decision, Indexed, NoSignal, Query, Request, Source, rank, terms::analyse_text,
 };
 use crate::types::{Role, Seq, Timestamp};
 
@@ -105,8 +104,7 @@ fn a_filter_limits_hits_and_changes_no_score() {
     let all = ask(&[&chat], text);
     let filter = |_: usize, seq: Seq| seq.0 % 2 == 1;
     let query = Query { text, ..Query::default() };
-    let weights = &Weights::DEFAULT;
-    let odd = rank(&Request { sources: &sources, query, filter: &filter, hits_max: 3, weights });
+    let odd = rank(&Request { filter: &filter, hits_max: 3, ..request(&sources, query) });
     let expected: Vec<_> = all.hits.into_iter().filter(|hit| hit.seq.0 % 2 == 1).take(3).collect();
     assert_eq!(odd.hits, expected);
 }

@@ -1,0 +1,185 @@
+//! Vectors as bytes: unit vectors whose numbers are integers of one byte, with one scale each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::retrieve::dot::dots;
+
+/// The largest integer of a quantised vector; -128 is not used.
+const LARGEST: f32 = 127.0;
+
+/// The vectors of one turn's pieces, quantised: the whole turn's first, then those of its
+/// sentences or passages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnVectors {
+    dimensions: u16,
+    /// What makes each vector of length 1; 0 for a vector without direction.
+    scales: Vec<f32>,
+    /// The integers of all vectors, one after the other.
+    #[serde(with = "bytes")]
+    numbers: Vec<i8>,
+}
+
+impl TurnVectors {
+    /// Quantises the vectors of a turn's pieces, in the order of [`crate::retrieve::pieces`].
+    ///
+    /// Their length counts nothing. All have as many numbers as the first, at most 65,535; a vector
+    /// of another size, or one with a number that is not finite, becomes one without direction,
+    /// which is like no other.
+    pub fn quantise(vectors: &[Vec<f32>]) -> Self {
+        let size = vectors.first().map_or(0, Vec::len);
+        let dimensions = u16::try_from(size).unwrap_or_default();
+        let mut turn = Self { dimensions, scales: Vec::new(), numbers: Vec::new() };
+        for vector in vectors {
+            let right = vector.len() == turn.dimensions();
+            let integers = quantised(if right { vector } else { &[] });
+            turn.scales.push(scale(&integers));
+            turn.numbers.extend(integers);
+            turn.numbers.resize(turn.scales.len() * turn.dimensions(), 0);
+        }
+        turn
+    }
+
+    /// How many vectors there are.
+    pub fn len(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.scales.is_empty()
+    }
+
+    /// How many numbers each vector has.
+    pub fn dimensions(&self) -> usize {
+        usize::from(self.dimensions)
+    }
+}
+
+fn quantised(vector: &[f32]) -> Vec<i8> {
+    let largest = vector.iter().fold(0.0f32, |most, number| most.max(number.abs()));
+    let usable = largest > 0.0 && vector.iter().all(|number| number.is_finite());
+    if !usable {
+        return vec![0; vector.len()];
+    }
+    // The integers of a number over the largest lie between -127 and 127.
+    vector.iter().map(|number| (number / largest * LARGEST).round() as i8).collect()
+}
+
+/// One over the length of a vector.
+fn scale(integers: &[i8]) -> f32 {
+    let square: i64 = integers.iter().map(|number| i64::from(*number).pow(2)).sum();
+    if square == 0 { 0.0 } else { (1.0 / (square as f64).sqrt()) as f32 }
+}
+
+/// The vectors of a session's turns, in one row, searched exactly.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PieceVectors {
+    dimensions: usize,
+    numbers: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+impl PieceVectors {
+    /// Adds a turn's vectors and gives the place of the first; none when there is none, or when
+    /// their size is not that of the others.
+    pub(super) fn add(&mut self, vectors: &TurnVectors) -> Option<usize> {
+        let size = vectors.dimensions();
+        let fits = self.scales.is_empty() || size == self.dimensions;
+        let whole = size > 0 && vectors.numbers.len() == vectors.len() * size;
+        if vectors.is_empty() || !fits || !whole {
+            return None;
+        }
+        self.dimensions = size;
+        let start = self.scales.len();
+        reserve(&mut self.scales, vectors.len());
+        reserve(&mut self.numbers, vectors.numbers.len());
+        self.scales.extend_from_slice(&vectors.scales);
+        self.numbers.extend_from_slice(&vectors.numbers);
+        Some(start)
+    }
+
+    /// Puts a turn's vectors in place of as many others that were of their turn.
+    pub(super) fn replace(&mut self, start: usize, vectors: &TurnVectors) -> bool {
+        let size = vectors.dimensions();
+        let numbers = start * size..(start + vectors.len()) * size;
+        let scales = start..start + vectors.len();
+        let fits = size == self.dimensions && vectors.numbers.len() == numbers.len();
+        if fits && scales.end <= self.scales.len() {
+            self.scales[scales].copy_from_slice(&vectors.scales);
+            self.numbers[numbers].copy_from_slice(&vectors.numbers);
+            return true;
+        }
+        false
+    }
+
+    /// The cosine of each vector with the query's; none for a query of another size.
+    pub(super) fn cosines(&self, query: &QueryVector) -> Vec<f32> {
+        if query.numbers.len() != self.dimensions {
+            return Vec::new();
+        }
+        let mut sums = Vec::new();
+        dots(&query.numbers, &self.numbers, &mut sums);
+        let cosine = |(sum, scale): (i32, &f32)| sum as f32 * (scale * query.scale);
+        sums.into_iter().zip(&self.scales).map(cosine).collect()
+    }
+
+    /// The memory it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.numbers.capacity() + self.scales.capacity() * size_of::<f32>()
+    }
+}
+
+/// Makes room for `more` and, when that needs a new place, for an eighth of what there is: doubling
+/// would leave half of the largest part of an index empty.
+fn reserve<T>(row: &mut Vec<T>, more: usize) {
+    if row.capacity() - row.len() < more {
+        row.reserve_exact(more.max(row.len() / 8));
+    }
+}
+
+/// The vector of a query, quantised.
+#[derive(Debug, Clone)]
+pub(super) struct QueryVector {
+    numbers: Vec<i16>,
+    scale: f32,
+}
+
+impl QueryVector {
+    /// Quantises a query's vector; none for one without direction.
+    pub(super) fn of(vector: &[f32]) -> Option<Self> {
+        let integers = quantised(vector);
+        let scale = scale(&integers);
+        let numbers = integers.into_iter().map(i16::from).collect();
+        (scale > 0.0).then_some(Self { numbers, scale })
+    }
+}
+
+/// Numbers of one byte as one string of bytes.
+mod bytes {
+    use std::fmt;
+
+    use serde::{Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(numbers: &[i8], to: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = numbers.iter().map(|number| number.cast_unsigned()).collect();
+        to.serialize_bytes(&bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<i8>, D::Error> {
+        from.deserialize_bytes(Bytes)
+    }
+
+    struct Bytes;
+
+    impl de::Visitor<'_> for Bytes {
+        type Value = Vec<i8>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("bytes")
+        }
+
+        fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<i8>, E> {
+            Ok(bytes.iter().map(|byte| byte.cast_signed()).collect())
+        }
+    }
+}
