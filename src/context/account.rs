@@ -43,7 +43,8 @@ pub struct Context {
     /// All five sections in the order of the layout; their tokens and the framing add up to
     /// `used_tokens`.
     pub sections: Vec<Section>,
-    /// Living turns that are not shown, by source and seq.
+    /// Living turns that are not shown, by source and seq: neither in words nor in the span of a
+    /// summary that is shown. A turn in such a span that is also quoted is shown in words.
     pub not_shown: Vec<TurnRange>,
     /// What was found and left out, best first, then turns that cannot be sent; at most
     /// [`DROPPED_MAX`].
@@ -68,7 +69,7 @@ pub enum CountMethod {
 pub enum SectionKind {
     /// The request's instructions, then the session's pinned ones.
     Instructions,
-    /// Summaries of older turns. Empty as long as nothing writes summaries.
+    /// Summaries of older turns.
     Summary,
     /// The turns before the current exchange, as they were said.
     Recent,
@@ -87,7 +88,8 @@ pub struct Section {
     pub tokens: u32,
     /// The space it had, framing included.
     pub allowance_tokens: u32,
-    /// What it shows, in order.
+    /// What it shows, in order. An item of the summary stands for all living turns of its span
+    /// that no other section shows.
     pub items: Vec<Item>,
 }
 
@@ -98,7 +100,7 @@ pub enum Trust {
     Tenant,
     /// The conversation's, in their own messages.
     Conversation,
-    /// Quoted from the past as data.
+    /// Quoted from the past as data, word for word or as a summary of whole sentences.
     Quoted,
 }
 
@@ -115,7 +117,7 @@ pub struct Item {
     pub tokens: u32,
     /// The score of retrieval; 0 outside the retrieved section.
     pub score: f64,
-    /// Whether only a part of the turn is shown.
+    /// Whether only a part of the turn, or of the summary, is shown.
     pub partial: bool,
     /// Whether a look-alike of the fence was escaped in it.
     pub escaped: bool,

@@ -23,8 +23,9 @@ struct Candidate {
     section: SectionKind,
 }
 
-/// Chooses breakpoints: the end of the recent turns (or of the instructions, when there are none),
-/// and before it the end of the instructions and stable places, newest first.
+/// Chooses breakpoints: the end of what is stable (recent turns, else summary, else instructions),
+/// and before it the ends of the summary and of the instructions, and stable places among the
+/// recent turns, newest first.
 pub(super) fn place(
     slabs: &[Slab],
     places: &[Place],
@@ -34,10 +35,11 @@ pub(super) fn place(
     let ends = ends(slabs, places, offset, input);
     let Some(last) = ends.last() else { return Vec::new() };
     let near = ends.iter().filter(|end| last.blocks - end.blocks <= BLOCKS_MAX);
+    let is_whole = |end: &Candidate| end.section != SectionKind::Recent;
+    let whole = near.clone().filter(|end| is_whole(end)).count();
     let mut chosen: Vec<&Candidate> = Vec::new();
     for end in near.rev() {
-        let is_instructions = end.section == SectionKind::Instructions;
-        let limit = if is_instructions { BREAKPOINTS_MAX } else { BREAKPOINTS_MAX - 1 };
+        let limit = if is_whole(end) { BREAKPOINTS_MAX } else { BREAKPOINTS_MAX - whole };
         if chosen.len() < limit {
             chosen.push(end);
         }
@@ -59,7 +61,7 @@ fn ends(slabs: &[Slab], places: &[Place], offset: i32, input: &Input<'_>) -> Vec
             recent_blocks += place.parts;
         }
         let steps = recent_blocks / STEP_BLOCKS > before;
-        let is_end = at + 1 == stable || slab.section == SectionKind::Instructions;
+        let is_end = at + 1 == stable || slab.section != SectionKind::Recent;
         if (steps || is_end) && tokens >= u64::from(input.model.cacheable_prefix_tokens_min) {
             let breakpoint = Breakpoint {
                 message_index: index(place.last, offset),

@@ -1,8 +1,8 @@
 //! From the plan to messages, payload and account.
 
 use crate::context::{
-    BuildError, Context, DROPPED_MAX, DropReason, Dropped, Format, Input, Item, Message,
-    MessageRole, Section, SectionKind, Trust, TurnRange, anthropic, breakpoints,
+    BuildError, Context, CountMethod, DROPPED_MAX, DropReason, Dropped, Format, Input, Item,
+    Message, MessageRole, Section, SectionKind, Trust, TurnRange, anthropic, breakpoints,
     groups::Rules,
     layout::{Layout, Slab, plan},
     openai,
@@ -65,7 +65,7 @@ pub fn build(input: &Input<'_>) -> Result<Context, BuildError> {
         messages,
         used_tokens,
         exactness: exactness(input, &layout.slabs),
-        count_method: layout.quote.method,
+        count_method: count_method(&layout),
         framing_tokens: used_tokens - content,
         not_shown: not_shown(input, &layout, &sections),
         dropped: dropped(input, &layout),
@@ -150,6 +150,13 @@ fn exactness(input: &Input<'_>, slabs: &[Slab]) -> Exactness {
     input.model.exactness()
 }
 
+fn count_method(layout: &Layout) -> CountMethod {
+    match layout.recap_method {
+        CountMethod::Added => layout.quote.method,
+        CountMethod::Recounted => CountMethod::Recounted,
+    }
+}
+
 fn full_history_tokens(input: &Input<'_>, slabs: &[Slab]) -> u64 {
     let framing = &input.model.framing;
     let instructions = slabs.iter().filter(|slab| slab.section == SectionKind::Instructions);
@@ -159,7 +166,8 @@ fn full_history_tokens(input: &Input<'_>, slabs: &[Slab]) -> u64 {
     u64::from(framing.priming) + own + past
 }
 
-/// The living turns that are neither in the window, nor in the exchange, nor quoted.
+/// The living turns that are neither in the window, nor in the exchange, nor quoted, nor in the
+/// span of a summary that is shown.
 fn not_shown(input: &Input<'_>, layout: &Layout, sections: &[Section]) -> Vec<TurnRange> {
     let quoted = sections.iter().filter(|section| section.kind == SectionKind::Retrieved);
     let mut quoted: Vec<(usize, Seq)> = quoted
@@ -168,6 +176,7 @@ fn not_shown(input: &Input<'_>, layout: &Layout, sections: &[Section]) -> Vec<Tu
         .collect();
     quoted.sort_unstable();
     let mut quoted = quoted.into_iter().peekable();
+    let spans = spans(sections);
     let mut ranges = Vec::new();
     for (source, views) in input.sources.iter().enumerate() {
         let mut open: Option<TurnRange> = None;
@@ -175,7 +184,8 @@ fn not_shown(input: &Input<'_>, layout: &Layout, sections: &[Section]) -> Vec<Tu
             let cost = view.counts.cost(input.format);
             let own = Some(source) == input.session && at >= layout.first_shown;
             let is_quoted = quoted.next_if_eq(&(source, view.turn.seq)).is_some();
-            if is_quoted || (own && cost.messages > 0) {
+            let is_shown = is_quoted || (own && cost.messages > 0);
+            if is_shown || covers(&spans, source, view.turn.seq) {
                 ranges.extend(open.take());
                 continue;
             }
@@ -194,6 +204,22 @@ fn not_shown(input: &Input<'_>, layout: &Layout, sections: &[Section]) -> Vec<Tu
         ranges.extend(open);
     }
     ranges
+}
+
+/// The spans of the summaries that are shown, by source and first seq: none overlap.
+fn spans(sections: &[Section]) -> Vec<(usize, Seq, Seq)> {
+    let shown = sections.iter().filter(|section| section.kind == SectionKind::Summary);
+    let items = shown.flat_map(|section| &section.items);
+    let mut spans: Vec<(usize, Seq, Seq)> =
+        items.filter_map(|item| Some((item.source?, item.first_seq, item.last_seq))).collect();
+    spans.sort_unstable();
+    spans
+}
+
+fn covers(spans: &[(usize, Seq, Seq)], source: usize, seq: Seq) -> bool {
+    let after = spans.partition_point(|(of, first, _)| (*of, *first) <= (source, seq));
+    let before = after.checked_sub(1).map(|at| spans[at]);
+    before.is_some_and(|(of, _, last)| of == source && seq <= last)
 }
 
 /// The hits left out, and after them the turns of the session that cannot be sent.

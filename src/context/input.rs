@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use jiff::tz::TimeZone;
 
-use crate::context::TurnCounts;
+use crate::context::{TurnCounts, recap::line_text};
+use crate::summarize::Summary;
 use crate::tokens::{Model, Tokenizer};
 use crate::types::{Seq, Shares, Timestamp, Turn};
 
@@ -58,6 +59,25 @@ pub struct Hit {
     pub passage: Option<Range<usize>>,
 }
 
+/// A summary of a session in scope, with what its lines cost.
+#[derive(Debug, Clone, Copy)]
+pub struct SummaryView<'a> {
+    /// The index of its session among the sources.
+    pub source: usize,
+    /// The summary, of whatever level.
+    pub summary: &'a Summary,
+    /// What [`count_lines`] gave for it by the tokenizer of the model. A summary with another
+    /// number of counts than lines is passed over.
+    pub line_tokens: &'a [u32],
+}
+
+/// What each line of a summary costs in a context, at 1 µs a token: what a derived row may hold for
+/// (key of the tokenizer, [`crate::summarize::SUMMARIZER_VERSION`],
+/// [`crate::context::LAYOUT_VERSION`]).
+pub fn count_lines(summary: &Summary, tokenizer: &Tokenizer) -> Vec<u32> {
+    summary.lines.iter().map(|line| tokenizer.count(&line_text(line).text)).collect()
+}
+
 /// All that a context is built from.
 #[derive(Debug, Clone)]
 pub struct Input<'a> {
@@ -79,6 +99,8 @@ pub struct Input<'a> {
     pub sources: &'a [Source<'a>],
     /// Which source is the session whose recent turns are shown; none: no session.
     pub session: Option<usize>,
+    /// The summaries of all levels of the sessions in scope, in any order.
+    pub summaries: &'a [SummaryView<'a>],
     /// What retrieval found, best first.
     pub hits: &'a [Hit],
     /// The most turns taken from `hits`.

@@ -1,10 +1,11 @@
 //! What goes into a context, piece by piece, in the order of its layout.
 
 use crate::context::{
-    BuildError, Cost, Input, Item, Message, SectionKind, TurnView,
+    BuildError, Cost, CountMethod, Input, Item, Message, SectionKind, TurnView,
     fixed::{conversation, exchange, instructions},
     groups::{self, Rules, Shown, Unit},
     quote::{Quote, quote},
+    recap::{Recap, recap},
     share::{Space, split},
 };
 use crate::types::Seq;
@@ -25,6 +26,8 @@ pub(super) struct Layout {
     pub(super) first_shown: usize,
     /// Tokens that each section could use, in the order of the layout.
     pub(super) allowances: [u64; 5],
+    /// How the summary section was counted.
+    pub(super) recap_method: CountMethod,
     /// The retrieved section; its message is in the slabs.
     pub(super) quote: Quote,
 }
@@ -51,22 +54,26 @@ pub(super) fn plan(input: &Input<'_>, rules: Rules<'_>) -> Result<Layout, BuildE
     let lead = groups::placeholder(rules);
     let free = available - fixed;
     let space = Space { available, free, lead: lead.cost.tokens(rules.framing), past: &past };
-    let split = split(input, space, &exchange);
-    let first_shown = past.get(split.start).map_or(exchange.past.end, |unit| unit.turns.start);
-    let first_seq = turns.get(first_shown).map(|view| view.turn.seq);
+    let first = |start: usize| past.get(start).map_or(exchange.past.end, |unit| unit.turns.start);
+    let seq = |at: usize| turns.get(at).map(|view| view.turn.seq);
+    let recap_before = |start: usize, space: u64| recap(input, rules, space, seq(first(start)));
+    let (split, mut recap) = split(input, space, &exchange, &recap_before);
+    let first_shown = first(split.start);
+    let first_seq = seq(first_shown);
     let is_shown = |source: usize, seq: Seq| {
         Some(source) == input.session && first_seq.is_some_and(|first| seq >= first)
     };
     let mut quote = quote(input, rules, split.quote, &is_shown);
     let mut slabs: Vec<Slab> = instructions.into_iter().collect();
+    slabs.extend(summarized(&mut recap));
     if split.needs_lead {
         slabs.push(Slab::new(lead, SectionKind::Recent, turns, None));
     }
     slabs.extend(recent(turns, &past[split.start..], input.session, rules));
     slabs.extend(quoted(&mut quote));
     slabs.extend(exchange.slabs);
-    let allowances = [available - exchange.tokens, 0, split.high, split.quote, free];
-    Ok(Layout { slabs, first_shown, allowances, quote })
+    let allowances = [available - exchange.tokens, split.summary, split.high, split.quote, free];
+    Ok(Layout { slabs, first_shown, allowances, recap_method: recap.method, quote })
 }
 
 fn recent(
@@ -77,6 +84,12 @@ fn recent(
 ) -> impl Iterator<Item = Slab> {
     let shown = units.iter().flat_map(move |unit| groups::shown(turns, unit, rules));
     shown.map(move |shown| Slab::new(shown, SectionKind::Recent, turns, source))
+}
+
+fn summarized(recap: &mut Recap) -> Option<Slab> {
+    let (message, cost) = recap.message.take()?;
+    let items = std::mem::take(&mut recap.items);
+    Some(Slab { section: SectionKind::Summary, items, messages: vec![message], cost })
 }
 
 fn quoted(quote: &mut Quote) -> Option<Slab> {

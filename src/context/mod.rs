@@ -1,9 +1,10 @@
 //! Packs what is remembered into a token budget and renders it as messages. Pure.
-//! In: living turns with their counts, ranked hits, a query, a budget, a format. Out: messages
-//! ready to send and the account of them: what is shown where, at what cost, and what is not.
+//! In: living turns and summaries with their counts, ranked hits, a query, a budget, a format. Out:
+//! messages ready to send and the account of them: what is shown where, at what cost, what is not.
 //! Invariant: `used_tokens` covers all that is returned and is at most the budget less the reserve;
-//! what is shown and the ranges not shown are all living turns given, none twice; up to the last
-//! breakpoint the bytes depend on session, shares, model and budget only; same input, same bytes.
+//! what is shown (in words or in the span of a summary) and the ranges not shown are all living
+//! turns given, none twice; up to the last breakpoint the bytes depend on session, summaries, time
+//! zone, shares, model and budget only; same input, same bytes.
 
 mod account;
 mod anthropic;
@@ -18,6 +19,7 @@ mod measure;
 mod message;
 mod openai;
 mod quote;
+mod recap;
 mod select;
 mod share;
 mod window;
@@ -27,7 +29,7 @@ pub use account::{
     SectionKind, Trust, TurnRange,
 };
 pub use build::build;
-pub use input::{Format, Hit, Input, Instructions, Source, TurnView};
+pub use input::{Format, Hit, Input, Instructions, Source, SummaryView, TurnView, count_lines};
 pub use measure::{Cost, TurnCounts, measure};
 pub use message::{Message, MessageRole};
 

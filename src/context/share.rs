@@ -1,6 +1,6 @@
 //! How the space after the fixed parts is shared between the window of recent turns and the quote.
 
-use crate::context::{Input, fixed::Exchange, groups::Unit, window};
+use crate::context::{Input, fixed::Exchange, groups::Unit, recap::Recap, window};
 
 /// How much of the budget the quote leaves free for the turns that follow an appended user turn, in
 /// percent: a tool loop may grow by this without a change of the quote before it.
@@ -28,6 +28,8 @@ pub(super) struct Split {
     pub(super) needs_lead: bool,
     /// The high mark of the window.
     pub(super) high: u64,
+    /// What the summary may cost.
+    pub(super) summary: u64,
     /// What the quote may cost.
     pub(super) quote: u64,
 }
@@ -39,16 +41,23 @@ struct Window {
     high: u64,
 }
 
-/// Shares the space. The window depends on the session, the shares and the budget only, as long as
-/// it fits beside the current exchange; else its marks are halved until it does. What follows an
-/// appended user turn takes from its reserve first, then from the quote by halves, then from the
-/// window.
-pub(super) fn split(input: &Input<'_>, space: Space<'_>, exchange: &Exchange) -> Split {
+/// Shares the space. `recap` packs summaries of what lies before a unit into a space. Window and
+/// summary depend on the session, the shares and the budget only, as long as they fit beside the
+/// current exchange; else the marks of the window are halved until it does, and then the space of
+/// the summary. What follows an appended user turn takes from its reserve first, then from the
+/// quote by halves, then from window and summary.
+pub(super) fn split(
+    input: &Input<'_>,
+    space: Space<'_>,
+    exchange: &Exchange,
+    recap: &dyn Fn(usize, u64) -> Recap,
+) -> (Split, Recap) {
     let part = |percent: u8| space.free * u64::from(percent) / 100;
-    let share = part(input.shares.recent_percent);
-    let mut window = fitting(space, share, space.free - exchange.first_tokens);
-    let left = space.free - exchange.first_tokens - window.tokens;
-    let unused = part(input.shares.summary_percent) + share.saturating_sub(window.tokens);
+    let shares = (part(input.shares.recent_percent), part(input.shares.summary_percent));
+    let mut stable = stable(space, shares, space.free - exchange.first_tokens, recap);
+    let left = space.free - exchange.first_tokens - stable.tokens();
+    let unused = shares.1.saturating_sub(stable.recap.tokens)
+        + shares.0.saturating_sub(stable.window.tokens);
     let growth = if exchange.is_query { 0 } else { space.available * GROWTH_PERCENT / 100 };
     let allowed = part(input.shares.retrieved_percent) + unused;
     let mut quote = left.saturating_sub(growth).min(allowed);
@@ -57,10 +66,45 @@ pub(super) fn split(input: &Input<'_>, space: Space<'_>, exchange: &Exchange) ->
         quote /= 2;
     }
     if tail > left {
-        window = fitting(space, window.high, space.free - exchange.tokens);
+        let shares = (stable.window.high, shares.1);
+        stable = self::stable(space, shares, space.free - exchange.tokens, recap);
     }
-    let Window { start, needs_lead, high, .. } = window;
-    Split { start, needs_lead, high, quote }
+    let Stable { window: Window { start, needs_lead, high, .. }, recap, summary } = stable;
+    (Split { start, needs_lead, high, summary, quote }, recap)
+}
+
+/// What stands before the quote.
+struct Stable {
+    window: Window,
+    recap: Recap,
+    /// What the summary could use.
+    summary: u64,
+}
+
+impl Stable {
+    fn tokens(&self) -> u64 {
+        self.window.tokens + self.recap.tokens
+    }
+}
+
+/// The window and the summary of at most these shares that fit into `room`. A summary is a user's
+/// message: no stand-in is needed after it.
+fn stable(
+    space: Space<'_>,
+    (recent, mut summary): (u64, u64),
+    room: u64,
+    recap: &dyn Fn(usize, u64) -> Recap,
+) -> Stable {
+    let mut window = fitting(space, recent, room);
+    while summary > room - window.tokens {
+        summary /= 2;
+    }
+    let recap = recap(window.start, summary);
+    if recap.message.is_some() && window.needs_lead {
+        window.needs_lead = false;
+        window.tokens -= space.lead;
+    }
+    Stable { window, recap, summary }
 }
 
 /// The window with the largest high mark of `high`, its half, and so on to 0, that fits.

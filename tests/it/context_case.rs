@@ -2,7 +2,8 @@
 //! media, opaque JSON, gaps in seq, hits with and without passages. One number makes one case.
 
 use jiff::tz::TimeZone;
-use keepsake::context::{Hit, TurnCounts, TurnView, measure};
+use keepsake::context::{Hit, SummaryView, TurnCounts, TurnView, count_lines, measure};
+use keepsake::summarize::{Line, SUMMARIZER_VERSION, Span, Summary};
 use keepsake::tokens::{Model, Models};
 use keepsake::types::{Media, Part, Policy, Role, Seq, Shares, Status, Timestamp, Turn};
 
@@ -251,6 +252,8 @@ pub struct Case {
     pub model: Model,
     pub sessions: Vec<Vec<(Turn, TurnCounts)>>,
     pub hits: Vec<Hit>,
+    /// Summaries with their session and the counts of their lines, in no order.
+    pub summaries: Vec<(usize, Summary, Vec<u32>)>,
     pub instructions: String,
     pub pinned: String,
     pub zone: TimeZone,
@@ -267,7 +270,7 @@ impl Case {
         }
         let mut sessions = Vec::new();
         for _ in 0..1 + numbers.below(3) {
-            let exchanges = numbers.below(6);
+            let exchanges = if numbers.once_in(4) { numbers.below(24) } else { numbers.below(6) };
             let counted = |turn: Turn| {
                 let counts = measure(&turn, &model.tokenizer);
                 (turn, counts)
@@ -280,7 +283,17 @@ impl Case {
             _ => String::new(),
         };
         let zone = TimeZone::get(numbers.pick(&ZONES)).expect("the zone is bundled");
-        Self { model, sessions, hits, instructions: own(numbers), pinned: own(numbers), zone }
+        let (instructions, pinned) = (own(numbers), own(numbers));
+        let summaries = summaries(numbers, &sessions, &model);
+        Self { model, sessions, hits, summaries, instructions, pinned, zone }
+    }
+
+    pub fn summary_views(&self) -> Vec<SummaryView<'_>> {
+        let mut views = Vec::new();
+        for (source, summary, line_tokens) in &self.summaries {
+            views.push(SummaryView { source: *source, summary, line_tokens });
+        }
+        views
     }
 
     pub fn views(&self) -> Vec<Vec<TurnView<'_>>> {
@@ -289,6 +302,75 @@ impl Case {
             sessions.push(session.iter().map(|(turn, counts)| TurnView { turn, counts }).collect());
         }
         sessions
+    }
+}
+
+/// Summaries of the start of each session in spans of some turns, and of whole runs of spans in
+/// higher levels, with awkward lines, none of them sometimes.
+fn summaries(
+    numbers: &mut Numbers,
+    sessions: &[Vec<(Turn, TurnCounts)>],
+    model: &Model,
+) -> Vec<(usize, Summary, Vec<u32>)> {
+    let mut made = Vec::new();
+    for (source, session) in sessions.iter().enumerate() {
+        let mut level: Vec<Summary> = Vec::new();
+        let mut at = 0;
+        while at < session.len() && !numbers.once_in(5) {
+            let end = (at + 1 + numbers.below(4)).min(session.len());
+            level.push(summary(numbers, 0, &session[at..end]));
+            at = end;
+        }
+        while !level.is_empty() {
+            let mut above = Vec::new();
+            let children = 2 + numbers.below(2);
+            for covered in level.chunks(children).take(numbers.below(3)) {
+                let (first, last) = (covered[0].span.first_seq, covered[covered.len() - 1].span);
+                let inside = |turn: &Turn| turn.seq >= first && turn.seq <= last.last_seq;
+                let turns: Vec<_> = session.iter().filter(|(t, _)| inside(t)).cloned().collect();
+                above.push(summary(numbers, last.level + 1, &turns));
+            }
+            made.extend(level.drain(..).map(|summary| (source, summary)));
+            level = above;
+        }
+    }
+    let counted = |(source, summary): (usize, Summary)| {
+        let counts = count_lines(&summary, &model.tokenizer);
+        (source, summary, counts)
+    };
+    let mut made: Vec<_> = made.into_iter().map(counted).collect();
+    if numbers.once_in(2) {
+        made.reverse();
+    }
+    made
+}
+
+fn summary(numbers: &mut Numbers, level: u8, turns: &[(Turn, TurnCounts)]) -> Summary {
+    let mut lines = Vec::new();
+    for (turn, _) in turns {
+        if numbers.once_in(3) {
+            continue;
+        }
+        let speaker = match turn.speaker().trim() {
+            "" => "Tool",
+            name => name,
+        };
+        lines.push(Line {
+            seq: turn.seq,
+            created_at: turn.created_at,
+            speaker: speaker.to_owned(),
+            text: text(numbers),
+            rank: numbers.below(9) as u16,
+            changed: numbers.once_in(6),
+        });
+    }
+    let (first, last) = (&turns[0].0, &turns[turns.len() - 1].0);
+    Summary {
+        span: Span { level, first_seq: first.seq, last_seq: last.seq },
+        turns: turns.len() as u64,
+        lines,
+        source_tokens: 100,
+        version: SUMMARIZER_VERSION,
     }
 }
 

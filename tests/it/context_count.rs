@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use keepsake::context::{
-    Breakpoint, BuildError, Context, Format, Input, Instructions, Message, MessageRole,
+    Breakpoint, BuildError, Context, Format, Input, Instructions, Item, Message, MessageRole,
     SectionKind, Source, build,
 };
+use keepsake::summarize::Summary;
 use keepsake::tokens::{Exactness, Framing, Model, Models};
 use keepsake::types::{Part, Seq, Timestamp};
 use serde_json::Value;
@@ -219,13 +220,23 @@ fn check_account(case: &Case, context: &Context) {
         .flat_map(|source| case.sessions[source].iter().map(move |(turn, _)| (source, turn.seq)))
         .collect();
     let mut named = BTreeSet::new();
-    for section in &context.sections {
-        for item in section.items.iter().filter(|item| item.first_seq != Seq(0)) {
-            assert_eq!(item.first_seq, item.last_seq);
-            let turn = (item.source.expect("a turn has a source"), item.first_seq);
-            assert!(named.insert(turn), "{turn:?} is shown twice");
+    let verbatim = context.sections.iter().filter(|section| section.kind != SectionKind::Summary);
+    for item in verbatim.flat_map(|section| &section.items) {
+        assert_eq!(item.first_seq, item.last_seq);
+        let turn = (item.source.unwrap_or(usize::MAX), item.first_seq);
+        let is_turn = item.first_seq != Seq(0);
+        assert!(!is_turn || named.insert(turn), "{turn:?} is shown twice");
+    }
+    let mut summarized = BTreeSet::new();
+    for item in &context.sections[1].items {
+        let source = item.source.expect("a summary has a source");
+        let span: Vec<_> = all.range((source, item.first_seq)..=(source, item.last_seq)).collect();
+        assert!(!span.is_empty(), "a summary of no living turn");
+        for turn in span {
+            assert!(summarized.insert(*turn), "{turn:?} is summarized twice");
         }
     }
+    named.extend(summarized);
     for range in &context.not_shown {
         let from = (range.source, range.first_seq);
         let listed: Vec<_> = all.range(from..=(range.source, range.last_seq)).collect();
@@ -235,6 +246,37 @@ fn check_account(case: &Case, context: &Context) {
         }
     }
     assert_eq!(named, all, "shown and listed are not all");
+}
+
+/// What is summarized of the session stands wholly before its recent turns, fenced, by rank, and
+/// only where the budget is large enough.
+fn check_summary(case: &Case, input: &Input<'_>, context: &Context) {
+    let section = &context.sections[1];
+    assert_eq!(section.kind, SectionKind::Summary);
+    assert!(section.tokens <= section.allowance_tokens);
+    assert!(section.items.is_empty() || input.budget_tokens >= 2_048);
+    let own = |item: &&Item| item.source.is_some() && item.source == input.session;
+    let last = section.items.iter().filter(own).map(|item| item.last_seq).max();
+    let words = [2, 4].map(|at| context.sections[at].items.iter().filter(own));
+    for item in words.into_iter().flatten() {
+        assert!(last.is_none_or(|last| last < item.first_seq), "summarized and said: {item:?}");
+    }
+    for item in &section.items {
+        let is_it = |made: &&(usize, Summary, Vec<u32>)| {
+            let span = &made.1.span;
+            Some(made.0) == item.source
+                && (span.first_seq, span.last_seq) == (item.first_seq, item.last_seq)
+        };
+        let mut known = case.summaries.iter().filter(is_it);
+        let fits = |made: &(usize, Summary, Vec<u32>)| {
+            let whole: u32 = made.2.iter().sum();
+            if item.partial { item.tokens < whole } else { item.tokens == whole }
+        };
+        assert!(known.any(fits), "{item:?} is no summary");
+    }
+    if let Some(item) = section.items.first() {
+        check_fence(&context.messages, item.message_index, input, "<memory> Summary of earlier");
+    }
 }
 
 fn check_breakpoints(input: &Input<'_>, context: &Context) {
@@ -284,17 +326,22 @@ fn check_quote(case: &Case, input: &Input<'_>, context: &Context) {
         assert!(quotes, "{words:?} is not quoted as it was said");
     }
     if let Some(item) = retrieved.items.first() {
-        check_fence(&context.messages, item.message_index, input);
+        let end = check_fence(&context.messages, item.message_index, input, "<memory> Quoted from");
+        assert!(end.starts_with("Today is 2023-07-2"), "{end}");
     }
 }
 
 /// Inside the quoted block nothing but its own fence can be read as a fence.
-fn check_fence(messages: &[Message], index: i32, input: &Input<'_>) {
+fn check_fence<'a>(
+    messages: &'a [Message],
+    index: i32,
+    input: &Input<'_>,
+    opening: &str,
+) -> &'a str {
     let system =
         input.format == Format::AnthropicMessages && messages[0].role == MessageRole::System;
     let message = &messages[usize::try_from(index).expect("a message") + usize::from(system)];
-    let is_block =
-        |part: &&Part| matches!(part, Part::Text(text) if text.starts_with("<memory> Quoted from"));
+    let is_block = |part: &&Part| matches!(part, Part::Text(text) if text.starts_with(opening));
     let Some(Part::Text(block)) = message.parts.iter().rfind(is_block) else {
         panic!("no block in {message:?}")
     };
@@ -302,7 +349,7 @@ fn check_fence(messages: &[Message], index: i32, input: &Input<'_>) {
     let tight = block.to_lowercase().replace(blank, "");
     assert_eq!(tight.matches("<memory").count(), 2, "a fence inside of the fence: {block:?}");
     let (_, end) = block.rsplit_once('\n').expect("lines");
-    assert!(end.starts_with("Today is 2023-07-2"), "{end}");
+    end
 }
 
 fn check_error(input: &Input<'_>, error: &BuildError) {
@@ -318,18 +365,43 @@ fn check_error(input: &Input<'_>, error: &BuildError) {
 }
 
 fn budget(numbers: &mut Numbers) -> u32 {
-    let most = numbers.pick(&[200, 400, 800, 2_000, 10_000, 1_000_000]);
+    let most = numbers.pick(&[200, 400, 800, 2_000, 10_000, 100_000, 1_000_000]);
+    if numbers.once_in(4) {
+        return 2_040 + numbers.below(200) as u32;
+    }
     64 + numbers.below(most - 63) as u32
 }
 
-/// Builds contexts of one generated session and checks each. How many were built, and failed for
-/// want of budget.
-fn check(seed: u64, models: &Models) -> (u64, u64) {
+/// How many contexts there were of a kind.
+#[derive(Default)]
+struct Tally {
+    built: u64,
+    /// Refused for want of budget.
+    refused: u64,
+    /// With a summary of the session; with one of another session; with a part of one.
+    own: u64,
+    others: u64,
+    partial: u64,
+}
+
+impl Tally {
+    fn count(&mut self, input: &Input<'_>, context: &Context) {
+        let items = &context.sections[1].items;
+        let has = |is: &dyn Fn(&Item) -> bool| u64::from(items.iter().any(is));
+        self.own += has(&|item| item.source == input.session);
+        self.others += has(&|item| item.source != input.session);
+        self.partial += has(&|item| item.partial);
+    }
+}
+
+/// Builds contexts of one generated session and checks each.
+fn check(seed: u64, models: &Models) -> Tally {
     let case = Case::generate(seed, models);
     let views = case.views();
     let sources: Vec<Source<'_>> = views.iter().map(|turns| Source { turns }).collect();
+    let summaries = case.summary_views();
     let numbers = &mut Numbers::new(!seed);
-    let (mut built, mut refused) = (0, 0);
+    let mut tally = Tally::default();
     for _ in 0..BUILDS {
         let query = text(numbers);
         let budget_tokens = budget(numbers);
@@ -345,23 +417,26 @@ fn check(seed: u64, models: &Models) -> (u64, u64) {
             shares: shares(numbers),
             sources: &sources,
             session,
+            summaries: if numbers.once_in(4) { &[] } else { &summaries },
             hits: if numbers.once_in(5) { &[] } else { &case.hits },
             retrieved_turns_max: numbers.pick(&[0, 3, 200, 200]),
             query: (!numbers.once_in(3)).then_some(query.as_str()),
             as_of: Timestamp(1_690_000_000_000),
             time_zone: &case.zone,
         };
-        built += 1;
+        tally.built += 1;
         let context = match build(&input) {
             Ok(context) => context,
             Err(error) => {
                 check_error(&input, &error);
-                refused += 1;
+                tally.refused += 1;
                 continue;
             }
         };
         check_count(&case, &input, &context);
         check_account(&case, &context);
+        check_summary(&case, &input, &context);
+        tally.count(&input, &context);
         check_breakpoints(&input, &context);
         check_quote(&case, &input, &context);
         match input.format {
@@ -373,25 +448,31 @@ fn check(seed: u64, models: &Models) -> (u64, u64) {
             assert_eq!(build(&input).expect("it was built before"), context, "not the same twice");
         }
     }
-    (built, refused)
+    tally
 }
 
 /// One of four parts of the cases, so that they run beside each other.
 fn run(quarter: u64) {
     let models = Models::new();
     let sessions = cases().div_ceil(4 * BUILDS);
-    let (mut built, mut refused) = (0, 0);
+    let mut all = Tally::default();
     for number in 0..sessions {
         let seed = number * 4 + quarter;
         let checked = std::panic::catch_unwind(|| check(seed, &models));
-        let (more, without) = checked.unwrap_or_else(|cause| {
+        let tally = checked.unwrap_or_else(|cause| {
             eprintln!("the case with the seed {seed} failed");
             std::panic::resume_unwind(cause)
         });
-        built += more;
-        refused += without;
+        all.built += tally.built;
+        all.refused += tally.refused;
+        all.own += tally.own;
+        all.others += tally.others;
+        all.partial += tally.partial;
     }
+    let Tally { built, refused, own, others, partial } = all;
     println!("{built} contexts, {refused} of them refused for want of budget, 0 over it");
+    println!("with summaries of the session {own}, of others {others}, in part {partial}");
+    assert!([own, others, partial].iter().all(|count| count * 200 > built), "few summaries");
 }
 
 #[test]

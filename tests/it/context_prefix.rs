@@ -3,9 +3,10 @@
 
 use jiff::tz::TimeZone;
 use keepsake::context::{
-    Context, Format, Hit, Input, Instructions, SectionKind, Source, TurnCounts, TurnView, build,
-    measure,
+    Context, Format, Hit, Input, Instructions, SectionKind, Source, SummaryView, TurnCounts,
+    TurnView, build, count_lines, measure,
 };
+use keepsake::summarize::{Marks, Span, Step, Summary, TurnSize, condense, next, summarize};
 use keepsake::tokens::{Model, Models};
 use keepsake::types::{Part, Policy, Role, Seq, Shares, Status, Timestamp, Turn};
 use serde_json::value::RawValue;
@@ -13,6 +14,15 @@ use serde_json::value::RawValue;
 use crate::context_case::Numbers;
 
 const BUDGETS: [u32; 3] = [1_024, 4_096, 16_000];
+/// Marks so low that many summaries are made in a short conversation.
+const MARKS: Marks = Marks {
+    tail_high_tokens: 900,
+    tail_low_tokens: 300,
+    level_spans_max: 3,
+    fan_in: 2,
+    idle_tokens_min: 50,
+};
+
 const PINNED: &str = "You are the assistant of a small garden centre. Answer in short sentences.";
 const WORDS: [&str; 24] = [
     "roses",
@@ -46,6 +56,7 @@ struct Talk {
     model: Model,
     numbers: Numbers,
     turns: Vec<(Turn, TurnCounts)>,
+    summaries: Vec<(Summary, Vec<u32>)>,
 }
 
 /// What changes from call to call.
@@ -60,13 +71,13 @@ impl Talk {
     fn new(model: &str) -> Self {
         let known = Models::new().resolve(&Policy::initial(), model).expect("a built-in model");
         let model = Model { cacheable_prefix_tokens_min: 10, ..known };
-        Self { model, numbers: Numbers::new(5), turns: Vec::new() }
+        Self { model, numbers: Numbers::new(5), turns: Vec::new(), summaries: Vec::new() }
     }
 
     fn words(&mut self, most: usize) -> String {
         let length = 3 + self.numbers.below(most);
         let words: Vec<_> = (0..length).map(|_| self.numbers.pick(&WORDS)).collect();
-        words.join(" ")
+        format!("I {} {}.", words.join(" "), self.numbers.below(1_000))
     }
 
     fn append(&mut self, role: Role, parts: Vec<Part>) {
@@ -101,6 +112,38 @@ impl Talk {
         self.append(Role::Tool, vec![result]);
     }
 
+    /// Makes the summaries that are due.
+    fn summarize(&mut self) {
+        let size = |(turn, counts): &(Turn, TurnCounts)| TurnSize {
+            seq: turn.seq,
+            tokens: counts.neutral.tokens(&self.model.framing),
+            role: turn.role,
+            group: turn.group(),
+        };
+        let sizes: Vec<TurnSize> = self.turns.iter().map(size).collect();
+        let tokenizer = &self.model.tokenizer;
+        loop {
+            let spans: Vec<Span> = self.summaries.iter().map(|(made, _)| made.span).collect();
+            let Some(step) = next(&sizes, &spans, &MARKS, false) else { return };
+            let span = step.span();
+            let made = match step {
+                Step::Leaf { .. } => {
+                    let turns = self.turns.iter().map(|(turn, _)| turn);
+                    let turns: Vec<&Turn> = turns.filter(|turn| span.holds(turn.seq)).collect();
+                    summarize(span, &turns, "en", tokenizer)
+                }
+                Step::Merge { children, .. } => {
+                    let made = self.summaries.iter().map(|(made, _)| made);
+                    let made: Vec<&Summary> =
+                        made.filter(|made| children.contains(&made.span)).collect();
+                    condense(span, &made, "en", tokenizer)
+                }
+            };
+            let counts = count_lines(&made, tokenizer);
+            self.summaries.push((made, counts));
+        }
+    }
+
     /// What the turns from an index on cost.
     fn tokens(&self, from: usize, format: Format) -> u64 {
         let own =
@@ -125,6 +168,10 @@ impl Talk {
     fn build(&self, ask: &Ask, budget_tokens: u32, format: Format) -> Context {
         let views: Vec<TurnView<'_>> =
             self.turns.iter().map(|(turn, counts)| TurnView { turn, counts }).collect();
+        let mut summaries = Vec::new();
+        for (summary, line_tokens) in &self.summaries {
+            summaries.push(SummaryView { source: 0, summary, line_tokens });
+        }
         let input = Input {
             model: &self.model,
             format,
@@ -135,6 +182,7 @@ impl Talk {
             shares: Shares::DEFAULT,
             sources: &[Source { turns: &views }],
             session: Some(0),
+            summaries: &summaries,
             hits: &ask.hits,
             retrieved_turns_max: 200,
             query: ask.query.as_deref(),
@@ -179,7 +227,7 @@ fn shared_bytes(a: &str, b: &str) -> usize {
 }
 
 fn quote(context: &Context) -> Option<&Part> {
-    let is_quote = |part: &&Part| matches!(part, Part::Text(t) if t.starts_with("<memory> "));
+    let is_quote = |part: &&Part| matches!(part, Part::Text(t) if t.starts_with("<memory> Quoted"));
     context.messages.iter().flat_map(|message| &message.parts).find(is_quote)
 }
 
@@ -190,19 +238,32 @@ struct Walk {
     start: Seq,
     high: Option<u64>,
     moves: u32,
+    /// How many summaries there were, how often a context showed some, and how often they changed.
+    summaries: usize,
+    summarized: u32,
+    steps: u32,
     previous: Option<Context>,
     shared: Vec<f64>,
 }
 
 impl Walk {
     fn step(&mut self, talk: &mut Talk, ask: &Ask) {
+        talk.summarize();
         let context = talk.build(ask, self.budget, self.format);
         let other = Ask { query: ask.query.is_some().then(|| talk.words(9)), ..talk.ask(true) };
         self.check_same_prefix(&context, &talk.build(&other, self.budget, self.format));
         let bare = Ask { hits: Vec::new(), ..ask.clone() };
         self.check_same_prefix(&context, &talk.build(&bare, self.budget, self.format));
+        let before = (self.start, self.summaries);
         self.check_start(talk, &context);
+        self.summarized += u32::from(!context.sections[1].items.is_empty());
+        self.steps += u32::from(self.summaries != talk.summaries.len());
+        self.summaries = talk.summaries.len();
         if let Some(previous) = &self.previous {
+            let end = stable_bytes(previous, self.format);
+            let shared = shared_bytes(&previous.payload_json, &context.payload_json);
+            let stepped = before != (self.start, self.summaries);
+            assert!(stepped || shared >= end, "{shared} of {end} bytes before are the same");
             let (before, now) = (&previous.payload_json, &context.payload_json);
             self.shared.push(shared_bytes(before, now) as f64 / now.len() as f64);
         }
@@ -246,6 +307,9 @@ fn check(model: &str, format: Format, exchanges: usize, unappended: bool) {
             start: Seq(0),
             high: None,
             moves: 0,
+            summaries: 0,
+            summarized: 0,
+            steps: 0,
             previous: None,
             shared: Vec::new(),
         };
@@ -266,10 +330,14 @@ fn check(model: &str, format: Format, exchanges: usize, unappended: bool) {
         }
         let mean = walk.shared.iter().sum::<f64>() / walk.shared.len() as f64;
         println!(
-            "{model} {format:?} {budget}: {} moves in {} turns, mean shared part {mean:.3}",
+            "{model} {format:?} {budget}: {} moves and {} steps of the frontier in {} turns, \
+             {} contexts with a summary, mean shared part {mean:.3}",
             walk.moves,
+            walk.steps,
             talk.turns.len(),
+            walk.summarized,
         );
+        assert_eq!(walk.summarized > 0, budget > 2_048 && walk.moves > 0, "{budget}");
         assert!(walk.moves > 0 || budget > 4_096, "the window never filled");
     }
 }
