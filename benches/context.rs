@@ -22,7 +22,7 @@ use keepsake::memory::{
 };
 use keepsake::record::Scopes;
 use keepsake::retrieve::{
-    Indexed, Query, Request, SessionIndex, Source, TurnTerms, Weights, analyse, rank,
+    Indexed, Mode, Query, Request, SessionIndex, Source, TurnTerms, Weights, analyse, rank,
 };
 use keepsake::sessions::{Append, NewTurn};
 use keepsake::storage::fjall::FjallStore;
@@ -116,6 +116,7 @@ impl Service {
             target,
             query: QUERY.to_owned(),
             top_k: 50,
+            explain: false,
             filter: Filter::default(),
             as_of: Some(AS_OF),
         };
@@ -259,6 +260,9 @@ fn parts(group: &mut BenchmarkGroup<'_, WallTime>, model: &Model) {
                 filter: &|_, _| true,
                 hits_max: 200,
                 weights: &Weights::DEFAULT,
+                mode: Mode::Hybrid,
+                vector: None,
+                explain: false,
             })
         };
         group.bench_function(BenchmarkId::new("rank", size), |bench| bench.iter(ranked));
@@ -295,6 +299,7 @@ fn build(model: &Model, format: Format, turns: &[TurnView<'_>], hits: &[context:
         shares: Policy::initial().shares,
         sources: &[context::Source { turns }],
         session: Some(0),
+        summaries: &[],
         hits,
         retrieved_turns_max: 200,
         query: Some(QUERY),

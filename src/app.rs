@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,9 +20,10 @@ use crate::api::{
 };
 use crate::chance::{Chance, SystemChance};
 use crate::clock::SystemClock;
-use crate::config::{Engine, Settings, Tls};
+use crate::config::{Embedding, EmbeddingModel, Engine, Settings, Tls};
+use crate::embed::{EmbedError, Embedder, Kept, builtin::MiniLm};
 use crate::error::{Failure, Reason};
-use crate::memory::{Memory, NewKey, NewTenant, Partitions};
+use crate::memory::{Memory, NewKey, NewTenant, Partitions, Worked};
 use crate::proto::{
     DESCRIPTORS, v1 as pb, v1::memory_service_server::MemoryServiceServer,
     v1::tenant_service_server::TenantServiceServer,
@@ -31,6 +33,7 @@ use crate::storage::{
     MemStore, Read, Store,
     fjall::{FjallStore, OpenError},
 };
+use crate::telemetry;
 use crate::types::{Policy, TenantId};
 
 /// The tenant of the development key.
@@ -41,6 +44,13 @@ const DRAIN_MAX: Duration = Duration::from_secs(8);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// How many rounds of the sweep follow each other: about a hundred thousand rows.
 const SWEEP_ROUNDS_MAX: usize = 100;
+/// How often jobs are looked for: a summary may be late by this much.
+const JOBS_EVERY: Duration = Duration::from_secs(1);
+/// How often gauges are set: more often than anybody collects them.
+const OBSERVE_EVERY: Duration = Duration::from_secs(5);
+/// How long to wait after a failure before trying again: the first time, and at the most.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Calls at a time on one connection.
 const STREAMS_MAX: u32 = 64;
 /// A connection on which nothing is heard for this long is asked whether it lives.
@@ -77,6 +87,12 @@ pub enum StartError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The embedder cannot be had.
+    #[error("cannot start the embedder")]
+    Embedder(#[source] EmbedError),
+    /// Metrics cannot be served.
+    #[error("cannot serve metrics")]
+    Metrics(#[source] BuildError),
     /// What a start writes could not be written.
     #[error("cannot prepare the data")]
     Prepare(#[source] Failure),
@@ -88,11 +104,12 @@ pub struct Running {
     pub address: SocketAddr,
     /// The development key, if the settings want one.
     pub dev_key: Option<String>,
+    memory: Arc<Memory>,
     store: Arc<dyn Store>,
     health: tonic_health::server::HealthReporter,
     stop: watch::Sender<bool>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
-    sweeper: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Starts a server.
@@ -106,8 +123,13 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let secret = secret.map_err(|source| folder_error(settings, source))?;
     let partitions = Partitions::new(settings.partitions_bytes);
     let (clock, chance) = (Arc::new(SystemClock::new()), Arc::new(SystemChance));
-    let memory = Arc::new(Memory::new(store.clone(), clock, chance, partitions, &secret));
+    let mut memory = Memory::new(store.clone(), clock, chance, partitions, &secret);
+    if let Some(embedder) = embedder(&settings.embedding).await? {
+        memory = memory.with_embedder(embedder);
+    }
+    let memory = Arc::new(memory);
     memory.resume_purges().await.map_err(StartError::Prepare)?;
+    memory.resume_embedding().await.map_err(StartError::Prepare)?;
     let dev_key = match settings.dev_key {
         true => dev_key(settings, &memory).await?,
         false => None,
@@ -116,6 +138,11 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let listener = TcpListener::bind(listen);
     let listener = listener.await.map_err(|source| StartError::Listen { listen, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { listen, source })?;
+    if let Some(listen) = settings.metrics_listen {
+        let exporter = PrometheusBuilder::new().with_http_listener(listen);
+        exporter.install().map_err(StartError::Metrics)?;
+        telemetry::describe();
+    }
     let (stop, stopped) = watch::channel(false);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<MemoryServiceServer<MemoryApi>>().await;
@@ -145,8 +172,32 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         };
         server.serve_with_incoming_shutdown(incoming, signal).await
     });
-    let sweeper = tokio::spawn(sweep(memory, stopped));
-    Ok(Running { address, dev_key, store, health, stop, server, sweeper })
+    let tasks = vec![
+        tokio::spawn(sweep(memory.clone(), stopped.clone())),
+        tokio::spawn(embed(memory.clone(), stopped.clone())),
+        tokio::spawn(embed(memory.clone(), stopped.clone())),
+        tokio::spawn(work(memory.clone(), stopped.clone())),
+        tokio::spawn(observe(memory.clone(), stopped)),
+    ];
+    Ok(Running { address, dev_key, memory, store, health, stop, server, tasks })
+}
+
+/// The embedder that the settings name.
+async fn embedder(settings: &Embedding) -> Result<Option<Arc<dyn Embedder>>, StartError> {
+    if settings.model == EmbeddingModel::None {
+        return Ok(None);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if settings.threads == 0 { cores.div_ceil(2) } else { settings.threads };
+    let kept_in = settings.kept_in.clone();
+    let started = tokio::task::spawn_blocking(move || {
+        let minilm = MiniLm::start(threads)?;
+        Ok::<Arc<dyn Embedder>, EmbedError>(match kept_in {
+            Some(folder) => Arc::new(Kept::open(minilm, &folder)?),
+            None => Arc::new(minilm),
+        })
+    });
+    started.await.expect("starting does not panic").map(Some).map_err(StartError::Embedder)
 }
 
 fn folder_error(settings: &Settings, source: io::Error) -> StartError {
@@ -268,6 +319,77 @@ async fn dev_key(settings: &Settings, memory: &Memory) -> Result<Option<String>,
     Ok(Some(secret))
 }
 
+/// Embeds turns that wait, until the stop.
+async fn embed(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        // A stop does not wait for texts that are being embedded: their rows are still there.
+        let worked = tokio::select! {
+            worked = memory.embed_some() => worked,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let idle = match worked {
+            Ok(true) => {
+                pause = RETRY_FIRST;
+                continue;
+            }
+            Ok(false) => None,
+            Err(failure) => {
+                tracing::warn!(reason = failure.reason().text(), "embedding failed: {failure}");
+                pause = (pause * 2).min(RETRY_MAX);
+                Some(pause)
+            }
+        };
+        tokio::select! {
+            () = rest(idle) => {}
+            () = memory.more_to_embed(), if idle.is_none() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Notes how far the work behind the appends lags, until the stop.
+async fn observe(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(OBSERVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        let (sessions, oldest) = memory.embedding_lag();
+        let age_ms = oldest.map_or(0, |oldest| memory.now().0.saturating_sub(oldest.0));
+        telemetry::embedding_lag(sessions, age_ms);
+    }
+}
+
+/// Waits for a time; for ever without one.
+async fn rest(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Works on jobs that are due, until the stop.
+async fn work(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = JOBS_EVERY;
+    loop {
+        match memory.work_some().await {
+            Ok(Worked::Some) if *stopped.borrow() => return,
+            Ok(Worked::Some) => continue,
+            Ok(Worked::Idle(_)) => pause = JOBS_EVERY,
+            Err(failure) => {
+                tracing::warn!(reason = failure.reason().text(), "jobs cannot be read: {failure}");
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
 async fn sweep(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
@@ -294,6 +416,11 @@ impl Running {
         self.store.faulted().await
     }
 
+    /// Waits until no turn waits for its vectors; at once without an embedder.
+    pub async fn embedded(&self) {
+        self.memory.embedded().await;
+    }
+
     /// Ends the server: NOT_SERVING, no new calls, those that run may end, the last sync.
     ///
     /// # Errors
@@ -309,7 +436,9 @@ impl Running {
             tracing::warn!("calls were still running after {DRAIN_MAX:?}");
             abort.abort();
         }
-        let _ = self.sweeper.await;
+        for task in self.tasks {
+            let _ = task.await;
+        }
         self.store.close().await
     }
 }

@@ -93,6 +93,8 @@ reasons! {
     TenantNotFound = "TENANT_NOT_FOUND", Missing;
     /// There is no such API key.
     KeyNotFound = "KEY_NOT_FOUND", Missing;
+    /// There is no such job.
+    JobNotFound = "JOB_NOT_FOUND", Missing;
     /// There is no such collection of documents.
     CollectionNotFound = "COLLECTION_NOT_FOUND", Missing;
     /// The session is there already.
@@ -109,6 +111,8 @@ reasons! {
     KeyInvalid = "KEY_INVALID", Unauthenticated;
     /// The API key lacks the scope that the call needs.
     ScopeMissing = "SCOPE_MISSING", Denied;
+    /// A worker holds the job; it is tried now.
+    JobLeased = "JOB_LEASED", Precondition;
     /// The session holds as many turns as one may.
     SessionFull = "SESSION_FULL", Exhausted;
     /// The tenant holds as many API keys as one may.
@@ -119,6 +123,8 @@ reasons! {
     DiskFull = "DISK_FULL", Exhausted;
     /// The server is stopping.
     ShuttingDown = "SHUTTING_DOWN", Unavailable;
+    /// The embedder can embed nothing now.
+    EmbedderFailed = "EMBEDDER_FAILED", Unavailable;
     /// The deadline passed before there was anything to answer.
     DeadlineExceeded = "DEADLINE_EXCEEDED", Deadline;
     /// The store failed; the log says how.

@@ -52,8 +52,10 @@ impl MemoryApi {
         let caller = self.calls.caller(request.metadata(), Scopes::READ).await?;
         let session = session_of(&request.get_ref().session_id)?;
         let head = self.calls.memory.get_session(&caller.tenant, &session).await?;
+        let pending = self.calls.memory.pending_vectors(head.incarnation).await?;
         let session = Some(render::session(&session, &head));
-        Ok(Response::new(pb::GetSessionResponse { session }))
+        let pending = Some(render::pending(pending));
+        Ok(Response::new(pb::GetSessionResponse { session, pending }))
     }
 
     async fn list(
@@ -130,7 +132,8 @@ impl MemoryApi {
         let (source, session) = faults.check(source.zip(session))?;
         let at = Faults::optional_seq(request.at_seq);
         let memory = &self.calls.memory;
-        let answered = memory.fork_session(&caller.tenant, &source, at, &session, id).await?;
+        let answered =
+            memory.fork_session(&caller.tenant, &source, at, &session, &caller.policy, id).await?;
         let Answer::SessionForked { turns, last_seq, version, change, at } = answered.answer else {
             return Err(other_verb());
         };
@@ -253,7 +256,6 @@ impl MemoryApi {
         Ok(Response::new(pb::ListTurnsResponse { turns, next_page_token }))
     }
 
-    /// No summaries are made yet: the list of a session that exists is empty.
     async fn summaries(
         &self,
         request: Request<pb::ListSummariesRequest>,
@@ -261,13 +263,16 @@ impl MemoryApi {
         let caller = self.calls.caller(request.metadata(), Scopes::READ).await?;
         let request = request.into_inner();
         let mut faults = Faults::default();
-        faults.page_size(request.page_size);
+        let size = faults.page_size(request.page_size) as usize;
         let session = faults.session("session_id", &request.session_id);
         let session = faults.check(session)?;
         let bound = [caller.tenant.as_str(), "summaries", session.as_str()];
-        self.calls.pages.open(&bound, &request.page_token)?;
-        self.calls.memory.get_session(&caller.tenant, &session).await?;
-        Ok(Response::new(pb::ListSummariesResponse::default()))
+        let after = self.calls.pages.open(&bound, &request.page_token)?;
+        let memory = &self.calls.memory;
+        let page = memory.list_summaries(&caller.tenant, &session, after.as_deref(), size).await?;
+        let next_page_token = self.calls.pages.issue(&bound, page.next());
+        let summaries = page.items.iter().map(|(row, on)| render::summary(row, *on)).collect();
+        Ok(Response::new(pb::ListSummariesResponse { summaries, next_page_token }))
     }
 
     async fn build(

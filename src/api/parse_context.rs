@@ -90,6 +90,7 @@ pub fn search(
         top_k: top_k as usize,
         filter,
         as_of,
+        explain: request.explain,
     });
     let checked = faults.check(checked)?;
     no_collections(&request.collections)?;

@@ -8,26 +8,35 @@ use crate::api::{
 use crate::memory::PolicyChange;
 use crate::proto::v1 as pb;
 use crate::record::Scopes;
+use crate::sessions::marks;
 use crate::tokens::JSON_BYTES_MAX;
-use crate::types::{ModelPolicy, Policy};
+use crate::types::{ModelPolicy, Policy, RetrievalMode, SummaryPolicy};
 
 /// The most models of a tenant's own.
 const MODELS_MAX: usize = 32;
 /// The most turns a context may take from retrieval.
 const RETRIEVED_TURNS_MAX: u32 = 1_000;
 const LANGUAGE_BYTES: usize = 8;
+/// The smallest mark of unsummarized turns: a few turns at least stay as they were said.
+const TAIL_TOKENS_MIN: u32 = 256;
+/// The largest mark of unsummarized turns: the largest budget.
+const TAIL_TOKENS_MAX: u32 = 1_000_000;
+/// The longest rest before a session counts as idle, ten years, in minutes.
+const IDLE_MINUTES_MAX: u32 = 5_256_000;
 
 /// The fields of a policy that may be set, by their paths.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 12] = [
     "budget_tokens_default",
     "budget_tokens_max",
     "shares",
     "retrieval",
     "retrieval.retrieved_turns_max",
     "retrieval.language",
+    "retrieval.mode",
     "model_default",
     "models",
     "tokenizer_fallback",
+    "summaries",
     "*",
 ];
 
@@ -50,6 +59,8 @@ fn is_given(policy: &pb::Policy, path: &str) -> bool {
             retrieval.is_some_and(|retrieval| retrieval.retrieved_turns_max.is_some())
         }
         "retrieval.language" => retrieval.is_some_and(|retrieval| !retrieval.language.is_empty()),
+        "retrieval.mode" => retrieval.is_some_and(|retrieval| retrieval.mode != 0),
+        "summaries" => policy.summaries.is_some(),
         "model_default" => !policy.model_default.is_empty(),
         "models" => !policy.models.is_empty(),
         "tokenizer_fallback" => !policy.tokenizer_fallback.is_empty(),
@@ -90,11 +101,17 @@ pub fn change(faults: &mut Faults, policy: pb::Policy, paths: &[String]) -> Poli
         change.retrieved_turns_max = Some(turns);
     }
     if names("retrieval") || names("retrieval.language") {
-        let language = retrieval.language;
+        let language = retrieval.language.clone();
         if language.len() > LANGUAGE_BYTES || !language.bytes().all(|b| b.is_ascii_lowercase()) {
             faults.add("policy.retrieval.language", "must be an ISO 639-1 code such as `de`");
         }
         change.language = Some(language);
+    }
+    if names("retrieval") || names("retrieval.mode") {
+        change.retrieval_mode = Some(retrieval_mode(faults, retrieval.mode));
+    }
+    if names("summaries") {
+        change.summaries = Some(summaries(faults, policy.summaries.unwrap_or_default()));
     }
     if names("model_default") {
         faults.required_text("policy.model_default", &policy.model_default, NAME_BYTES_MAX);
@@ -108,6 +125,38 @@ pub fn change(faults: &mut Faults, policy: pb::Policy, paths: &[String]) -> Poli
         change.tokenizer_fallback = Some(policy.tokenizer_fallback);
     }
     change
+}
+
+fn retrieval_mode(faults: &mut Faults, mode: i32) -> RetrievalMode {
+    match faults.wire_enum("policy.retrieval.mode", mode) {
+        Some(pb::RetrievalMode::Words) => RetrievalMode::Words,
+        Some(pb::RetrievalMode::Vectors) => RetrievalMode::Vectors,
+        Some(pb::RetrievalMode::Unspecified | pb::RetrievalMode::Hybrid) | None => {
+            RetrievalMode::Hybrid
+        }
+    }
+}
+
+fn summaries(faults: &mut Faults, given: pb::SummaryPolicy) -> SummaryPolicy {
+    let mut number = |name: &str, value: u32, (least, most): (u32, u32)| {
+        if value != 0 && !(least..=most).contains(&value) {
+            faults.add(format!("policy.summaries.{name}"), format!("must be {least} to {most}"));
+        }
+        (value != 0).then_some(value)
+    };
+    let tail = (TAIL_TOKENS_MIN, TAIL_TOKENS_MAX);
+    let summaries = SummaryPolicy {
+        tail_high_tokens: number("tail_high_tokens", given.tail_high_tokens, tail),
+        tail_low_tokens: number("tail_low_tokens", given.tail_low_tokens, (1, TAIL_TOKENS_MAX)),
+        idle_minutes: number("idle_minutes", given.idle_minutes, (1, IDLE_MINUTES_MAX)),
+        off: given.off,
+    };
+    let high = marks(&summaries).tail_high_tokens;
+    if summaries.tail_low_tokens.is_some_and(|low| u64::from(low) > high / 2) {
+        let description = "must be at most half of `tail_high_tokens`";
+        faults.add("policy.summaries.tail_low_tokens", description);
+    }
+    summaries
 }
 
 fn models(faults: &mut Faults, models: Vec<pb::ModelPolicy>) -> Vec<ModelPolicy> {

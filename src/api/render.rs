@@ -1,9 +1,14 @@
 //! From the types of the record to the wire.
 
-use crate::memory::Tenant;
+use crate::memory::{Job, PendingVectors, Tenant};
 use crate::proto::v1 as pb;
-use crate::record::{ApiKeyRow, Head, Scopes, SessionKind};
-use crate::types::{Part, Policy, Role, SessionId, Shares, Status, TenantId, Timestamp, Turn};
+use crate::record::{ApiKeyRow, Head, JobKind, JobState, Scopes, SessionKind, SummaryRow};
+use crate::sessions::marks;
+use crate::summarize::Summary;
+use crate::types::{
+    Part, Policy, RetrievalMode, Role, SessionId, Shares, Status, SummaryPolicy, TenantId,
+    Timestamp, Turn,
+};
 
 /// A moment.
 pub fn time(at: Timestamp) -> prost_types::Timestamp {
@@ -135,10 +140,94 @@ pub fn policy(policy: &Policy) -> pb::Policy {
         retrieval: Some(pb::RetrievalPolicy {
             retrieved_turns_max: Some(policy.retrieval.retrieved_turns_max),
             language: policy.retrieval.language.clone(),
+            mode: retrieval_mode(policy.retrieval_mode).into(),
         }),
         model_default: policy.model_default.clone(),
         models: policy.models.iter().map(model).collect(),
         tokenizer_fallback: policy.tokenizer_fallback.clone(),
+        summaries: Some(summary_policy(&policy.summaries)),
+    }
+}
+
+fn retrieval_mode(mode: RetrievalMode) -> pb::RetrievalMode {
+    match mode {
+        RetrievalMode::Hybrid => pb::RetrievalMode::Hybrid,
+        RetrievalMode::Words => pb::RetrievalMode::Words,
+        RetrievalMode::Vectors => pb::RetrievalMode::Vectors,
+    }
+}
+
+/// When summaries are made, with the defaults filled in.
+fn summary_policy(policy: &SummaryPolicy) -> pb::SummaryPolicy {
+    let marks = marks(policy);
+    let tokens = |tokens: u64| u32::try_from(tokens).unwrap_or(u32::MAX);
+    pb::SummaryPolicy {
+        tail_high_tokens: tokens(marks.tail_high_tokens),
+        tail_low_tokens: tokens(marks.tail_low_tokens),
+        idle_minutes: policy.idle_minutes.unwrap_or(SummaryPolicy::IDLE_MINUTES),
+        off: policy.off,
+    }
+}
+
+/// What waits behind a session.
+pub fn pending(pending: PendingVectors) -> pb::PendingWork {
+    pb::PendingWork {
+        vectors_pending: pending.turns,
+        oldest_pending_time: pending.oldest.map(time),
+    }
+}
+
+/// A summary, and whether it is on the frontier.
+pub fn summary(row: &SummaryRow, frontier: bool) -> pb::Summary {
+    let span = row.summary.span;
+    pb::Summary {
+        summary_id: format!("{}-{}-{}", span.level, span.first_seq.0, span.last_seq.0),
+        first_seq: span.first_seq.0,
+        last_seq: span.last_seq.0,
+        level: span.level.into(),
+        text: summary_text(&row.summary),
+        method: row.method.text().to_owned(),
+        frontier,
+        create_time: Some(time(row.created_at)),
+    }
+}
+
+/// The lines of a summary, each with a line break, under the days (UTC) on which they were said.
+fn summary_text(summary: &Summary) -> String {
+    let (mut text, mut day) = (String::new(), None);
+    for line in &summary.lines {
+        let said = jiff::Timestamp::from_millisecond(line.created_at.0).ok();
+        let said = said.map(|at| jiff::tz::TimeZone::UTC.to_datetime(at).date());
+        if let Some(said) = said.filter(|said| day != Some(*said)) {
+            text.push_str(&format!("{}\n", said.strftime("%Y-%m-%d %a")));
+            day = Some(said);
+        }
+        text.push_str(&line.render());
+        text.push('\n');
+    }
+    text
+}
+
+/// A job.
+pub fn job(job: &Job) -> pb::Job {
+    let kind = match job.row.kind {
+        JobKind::Summarize => pb::JobKind::Summarize,
+        JobKind::SummarizeIdle => pb::JobKind::SummarizeIdle,
+    };
+    let state = match job.row.state {
+        JobState::Waiting => pb::JobState::Waiting,
+        JobState::Leased => pb::JobState::Leased,
+        JobState::Dead => pb::JobState::Dead,
+    };
+    pb::Job {
+        job_id: job.id.clone(),
+        kind: kind.into(),
+        session_id: job.row.session.to_string(),
+        state: state.into(),
+        due_time: Some(time(job.row.due_at)),
+        attempts: job.row.attempts,
+        last_reason: job.row.last_reason.clone(),
+        create_time: Some(time(job.row.created_at)),
     }
 }
 

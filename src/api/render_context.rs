@@ -7,9 +7,10 @@ use crate::context::{
     Context, CountMethod, DropReason, Item, LAYOUT_VERSION, Message, MessageRole, SectionKind,
     Trust,
 };
-use crate::memory::{Built, Decided, Degraded, Found};
+use crate::memory::{Built, Coverage, Decided, Degraded, Found};
 use crate::proto::v1 as pb;
 use crate::retrieve::{ANALYSIS_VERSION, RETRIEVAL_VERSION, SignalValue};
+use crate::summarize::SUMMARIZER_VERSION;
 use crate::tokens::Exactness;
 use crate::types::{Change, Timestamp};
 
@@ -73,6 +74,7 @@ pub fn context(built: Built, policy_version: u64) -> pb::BuildContextResponse {
         )),
         model: built.model.name.clone(),
         tokenizer,
+        vectors: built.ranked.coverage.map(vectors),
     }
 }
 
@@ -100,6 +102,7 @@ pub fn found(found: Found, policy_version: u64, explain: bool) -> pb::SearchResp
             components(),
             found.as_of,
         )),
+        vectors: found.coverage.map(vectors),
     }
 }
 
@@ -107,7 +110,12 @@ fn components() -> BTreeMap<String, String> {
     BTreeMap::from([
         ("analysis".to_owned(), ANALYSIS_VERSION.to_string()),
         ("retrieval".to_owned(), RETRIEVAL_VERSION.to_string()),
+        ("summarizer".to_owned(), SUMMARIZER_VERSION.to_string()),
     ])
+}
+
+fn vectors(coverage: Coverage) -> pb::VectorCoverage {
+    pb::VectorCoverage { turns: coverage.turns, turns_embedded: coverage.turns_embedded }
 }
 
 fn state(
@@ -225,6 +233,9 @@ fn decision(decided: Decided) -> pb::RetrievalDecision {
 fn degraded(degraded: &[Degraded]) -> Vec<i32> {
     let name = |degraded: &Degraded| match degraded {
         Degraded::Retrieval => pb::Degradation::Retrieval.into(),
+        Degraded::Vector => pb::Degradation::Vector.into(),
+        Degraded::VectorsPending => pb::Degradation::VectorsPending.into(),
+        Degraded::Language => pb::Degradation::Language.into(),
     };
     degraded.iter().map(name).collect()
 }

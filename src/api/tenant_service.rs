@@ -10,7 +10,7 @@ use crate::api::{
 use crate::error::{Failure, Reason};
 use crate::memory::{Caller, NewKey, NewTenant, Page, Tenant};
 use crate::proto::{v1 as pb, v1::tenant_service_server::TenantService};
-use crate::record::Scopes;
+use crate::record::{JobState, Scopes};
 use crate::types::{KeyId, RequestId, TenantId};
 
 /// The service.
@@ -161,6 +161,45 @@ impl TenantApi {
         Ok(Response::new(pb::ListApiKeysResponse { api_keys, next_page_token }))
     }
 
+    async fn list_jobs(
+        &self,
+        request: Request<pb::ListJobsRequest>,
+    ) -> Result<Response<pb::ListJobsResponse>, Failure> {
+        let caller = self.calls.caller(request.metadata(), Scopes::ADMIN).await?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let size = faults.page_size(request.page_size) as usize;
+        let tenant = faults.optional_tenant("tenant_id", &request.tenant_id);
+        let state = match faults.wire_enum("state", request.state) {
+            Some(pb::JobState::Waiting) => Some(JobState::Waiting),
+            Some(pb::JobState::Leased) => Some(JobState::Leased),
+            Some(pb::JobState::Dead) => Some(JobState::Dead),
+            Some(pb::JobState::Unspecified) | None => None,
+        };
+        let tenant = about(&caller, faults.check(Some(tenant))?)?;
+        let wanted = request.state.to_string();
+        let bound = [caller.tenant.as_str(), "jobs", tenant.as_str(), &wanted];
+        let after = self.calls.pages.open(&bound, &request.page_token)?;
+        let page = self.calls.memory.list_jobs(&tenant, state, after.as_deref(), size).await?;
+        let next_page_token = self.calls.pages.issue(&bound, page.next());
+        let jobs = page.items.iter().map(render::job).collect();
+        Ok(Response::new(pb::ListJobsResponse { jobs, next_page_token }))
+    }
+
+    async fn retry_job(
+        &self,
+        request: Request<pb::RetryJobRequest>,
+    ) -> Result<Response<pb::RetryJobResponse>, Failure> {
+        let caller = self.calls.caller(request.metadata(), Scopes::ADMIN).await?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        let tenant = faults.optional_tenant("tenant_id", &request.tenant_id);
+        faults.required_text("job_id", &request.job_id, NAME_BYTES_MAX);
+        let tenant = about(&caller, faults.check(Some(tenant))?)?;
+        let job = self.calls.memory.retry_job(&tenant, &request.job_id).await?;
+        Ok(Response::new(pb::RetryJobResponse { job: Some(render::job(&job)) }))
+    }
+
     async fn revoke_key(
         &self,
         request: Request<pb::RevokeApiKeyRequest>,
@@ -219,4 +258,6 @@ serve! {
     create_api_key => create_key(CreateApiKeyRequest) -> CreateApiKeyResponse;
     list_api_keys => list_keys(ListApiKeysRequest) -> ListApiKeysResponse;
     revoke_api_key => revoke_key(RevokeApiKeyRequest) -> RevokeApiKeyResponse;
+    list_jobs => list_jobs(ListJobsRequest) -> ListJobsResponse;
+    retry_job => retry_job(RetryJobRequest) -> RetryJobResponse;
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::{
-    ContextArgs, DemoArgs, EvalArgs, ImportArgs, KeyCommand, SearchArgs, ServeArgs, SessionCommand,
-    TenantCommand,
+    ContextArgs, DemoArgs, EvalArgs, ImportArgs, JobsArgs, KeyCommand, SearchArgs, ServeArgs,
+    SessionCommand, TenantCommand,
 };
 
 const EXIT_CODES: &str = "\
@@ -90,4 +90,6 @@ pub enum Command {
     /// Work with API keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Show the work behind the sessions: what waits, runs or failed.
+    Jobs(JobsArgs),
 }

@@ -1,5 +1,6 @@
 //! A server of this process on a temporary folder, for commands that bring their own.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -19,21 +20,27 @@ pub(super) struct LocalServer {
 }
 
 impl LocalServer {
-    /// Starts a server on loopback, and a client of it.
+    /// Starts a server on loopback, and a client of it. With `kept_in` it keeps vectors there by
+    /// the hash of their texts, and takes those that are there.
     ///
     /// # Errors
     /// [`Error::Internal`] with the whole chain of reasons; [`Error::Connect`].
-    pub(super) async fn start() -> Result<(Self, Client), Error> {
+    pub(super) async fn start(kept_in: Option<PathBuf>) -> Result<(Self, Client), Error> {
         let folder = tempfile::Builder::new().prefix("keepsake-").tempdir();
         let folder = folder.map_err(|e| Error::Internal(format!("no temporary folder: {e}")))?;
         let data = folder.path().to_string_lossy().into_owned();
         let layers = Layers::default()
             .with_flag("data", Some(data))
             .with_flag("listen", Some("127.0.0.1:0".to_owned()));
-        let settings = Settings::resolve(&layers).map_err(|mistakes| {
+        let mut settings = Settings::resolve(&layers).map_err(|mistakes| {
             let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
             Error::Internal(mistakes.join("; "))
         })?;
+        if kept_in.is_some() {
+            // An evaluation waits for the vectors: all cores make them.
+            settings.embedding.threads = cores();
+        }
+        settings.embedding.kept_in = kept_in;
         let running = start(&settings).await.map_err(|error| Error::Internal(chain(&error)))?;
         let settings = ClientSettings {
             address: format!("http://{}", running.address),
@@ -45,6 +52,11 @@ impl LocalServer {
         Ok((Self { running, _folder: folder }, client))
     }
 
+    /// Waits until no turn waits for its vectors.
+    pub(super) async fn embedded(&self) {
+        self.running.embedded().await;
+    }
+
     /// Stops the server.
     ///
     /// # Errors
@@ -52,6 +64,10 @@ impl LocalServer {
     pub(super) async fn stop(self) -> Result<(), Error> {
         self.running.stop().await.map_err(|error| Error::Internal(chain(&error)))
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -11,6 +11,7 @@ mod demo;
 mod error;
 mod eval;
 mod import;
+mod jobs;
 mod key;
 mod local;
 mod output;
@@ -35,6 +36,7 @@ pub use error::{
 };
 pub use eval::EvalArgs;
 pub use import::ImportArgs;
+pub use jobs::JobsArgs;
 pub use key::KeyCommand;
 pub use output::{Form, Output};
 pub use search::SearchArgs;
@@ -91,6 +93,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
             tenant::run(command, connect_to(&client).await?, output).await?;
         }
         Command::Key(command) => key::run(command, connect_to(&client).await?, output).await?,
+        Command::Jobs(args) => jobs::run(args, connect_to(&client).await?, output).await?,
     }
     Ok(EXIT_OK)
 }

@@ -1,6 +1,7 @@
 //! `keepsake session`: sessions and their turns.
 
 pub(super) mod append;
+mod summaries;
 
 use clap::{Args, Subcommand};
 
@@ -28,6 +29,14 @@ pub enum SessionCommand {
     },
     /// List the turns of a session.
     Turns(TurnsArgs),
+    /// List the summaries of a session.
+    Summaries {
+        /// The session.
+        id: String,
+        /// How many at most.
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: usize,
+    },
     /// Append turns: from flags, from a file, or from stdin.
     Append(AppendArgs),
     /// Set the instructions that stand first in each context of a session.
@@ -109,6 +118,7 @@ pub(super) async fn run(
         SessionCommand::List(args) => list(args, client, output).await,
         SessionCommand::Show { id } => show(id, client, output).await,
         SessionCommand::Turns(args) => turns(args, client, output).await,
+        SessionCommand::Summaries { id, limit } => summaries::run(id, limit, client, output).await,
         SessionCommand::Append(args) => append::run(args, client, output).await,
         SessionCommand::Pin { id, text } => {
             let update = v1::UpdateSessionRequest {
@@ -218,6 +228,7 @@ async fn show(id: String, mut client: Client, output: Output) -> Result<(), Erro
         for (key, value) in &session.metadata {
             rows.push(("label", format!("{key}={value}")));
         }
+        rows.extend(pending(answer.pending.as_ref()));
         rows.push(("instructions", session.pinned_instructions.clone()));
         let mut text = format!("{}\n", paint.bold(&session.session_id));
         for (name, value) in rows {
@@ -226,6 +237,19 @@ async fn show(id: String, mut client: Client, output: Output) -> Result<(), Erro
         }
         text
     })
+}
+
+/// What waits behind a session.
+fn pending(work: Option<&v1::PendingWork>) -> Option<(&'static str, String)> {
+    let work = work?;
+    let waits = match work.vectors_pending {
+        0 => "no turn waits".to_owned(),
+        turns => {
+            let since = show_time(work.oldest_pending_time.as_ref());
+            format!("{turns} turns wait, the oldest since {since}")
+        }
+    };
+    Some(("vectors", waits))
 }
 
 async fn turns(args: TurnsArgs, mut client: Client, output: Output) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use crate::cli::{
@@ -10,6 +10,7 @@ use crate::cli::{
     connect::read_text,
     context::parse_shares,
     output::Paint,
+    render::in_words,
     session::page_size,
     wire::{from_json, show_time},
 };
@@ -50,6 +51,28 @@ pub enum TenantCommand {
     },
 }
 
+/// By what the past is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RetrievalArg {
+    /// By words and by meaning.
+    Hybrid,
+    /// By words alone.
+    Words,
+    /// By meaning alone.
+    Vectors,
+}
+
+impl RetrievalArg {
+    /// As the wire names it.
+    pub(super) fn wire(self) -> v1::RetrievalMode {
+        match self {
+            Self::Hybrid => v1::RetrievalMode::Hybrid,
+            Self::Words => v1::RetrievalMode::Words,
+            Self::Vectors => v1::RetrievalMode::Vectors,
+        }
+    }
+}
+
 /// A policy in flags.
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
@@ -68,6 +91,9 @@ pub struct PolicyArgs {
     /// The language of the conversations (de, en, …); empty: detected.
     #[arg(long, value_name = "LANGUAGE")]
     language: Option<String>,
+    /// By what the past is searched.
+    #[arg(long, value_enum)]
+    retrieval: Option<RetrievalArg>,
     /// The model of a request that names none.
     #[arg(long, value_name = "MODEL")]
     model_default: Option<String>,
@@ -111,6 +137,10 @@ impl PolicyArgs {
         if let Some(value) = self.language {
             policy.retrieval.get_or_insert_default().language = value;
             set("retrieval.language");
+        }
+        if let Some(value) = self.retrieval {
+            policy.retrieval.get_or_insert_default().mode = value.wire().into();
+            set("retrieval.mode");
         }
         if let Some(value) = self.model_default {
             policy.model_default = value;
@@ -228,6 +258,16 @@ async fn list(limit: usize, mut client: Client, output: Output) -> Result<(), Er
     })
 }
 
+fn when_summarized(policy: v1::SummaryPolicy) -> String {
+    if policy.off {
+        return "none".to_owned();
+    }
+    format!(
+        "above {} tokens down to {}, or after {} minutes of rest",
+        policy.tail_high_tokens, policy.tail_low_tokens, policy.idle_minutes
+    )
+}
+
 fn show(tenant: Option<&v1::Tenant>, paint: Paint) -> String {
     let Some(tenant) = tenant else { return String::new() };
     let policy = tenant.policy.clone().unwrap_or_default();
@@ -246,7 +286,9 @@ fn show(tenant: Option<&v1::Tenant>, paint: Paint) -> String {
             ),
         ),
         ("retrieved turns", format!("at most {}", retrieval.retrieved_turns_max.unwrap_or(200))),
+        ("retrieval", in_words(retrieval.mode().as_str_name(), "RETRIEVAL_MODE_")),
         ("language", retrieval.language),
+        ("summaries", when_summarized(policy.summaries.unwrap_or_default())),
         ("model default", policy.model_default),
         ("own models", models.join(", ")),
         ("fallback", policy.tokenizer_fallback),

@@ -78,11 +78,32 @@ pub const KEYS: &[Key] = &[
         doc: "How much memory copies of sessions may take, in bytes; least recently used go.",
     },
     Key {
+        path: "embedding.model",
+        env: "KEEPSAKE_EMBEDDING_MODEL",
+        default: Some("minilm"),
+        is_text: true,
+        doc: "What embeds turns and questions: `minilm` (built in), or `none` (words alone).",
+    },
+    Key {
+        path: "embedding.threads",
+        env: "KEEPSAKE_EMBEDDING_THREADS",
+        default: Some("0"),
+        is_text: false,
+        doc: "How many threads embed turns; 0: one for every two cores. Questions have one more.",
+    },
+    Key {
         path: "auth.dev_key",
         env: "KEEPSAKE_AUTH_DEV_KEY",
         default: Some("true"),
         is_text: false,
         doc: "Whether the first start makes a development key with all scopes (`DATA/dev.key`).",
+    },
+    Key {
+        path: "metrics.listen",
+        env: "KEEPSAKE_METRICS_LISTEN",
+        default: None,
+        is_text: true,
+        doc: "Where metrics are served to Prometheus over HTTP, ADDRESS:PORT, without credentials.",
     },
     Key {
         path: "log.format",

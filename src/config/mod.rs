@@ -9,6 +9,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// The most threads that embed: each holds some megabytes, and more than cores gain nothing.
+const THREADS_MAX: usize = 64;
+
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, Mistake, Origin};
 
@@ -19,6 +22,27 @@ pub enum Engine {
     Fjall,
     /// In memory, gone with the process: for tests.
     Memory,
+}
+
+/// What embeds turns and questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmbeddingModel {
+    /// all-MiniLM-L6-v2 in the process.
+    MiniLm,
+    /// Nothing: retrieval goes by words alone.
+    None,
+}
+
+/// How turns and questions are embedded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embedding {
+    /// What embeds.
+    pub model: EmbeddingModel,
+    /// How many threads embed turns; 0: one for every two cores.
+    pub threads: usize,
+    /// Where vectors are kept by the hash of their texts; `None`: nowhere. No key sets it: it is
+    /// for evaluations, and what is kept outlives what was erased.
+    pub kept_in: Option<PathBuf>,
 }
 
 /// The form of the log.
@@ -54,8 +78,12 @@ pub struct Settings {
     pub engine: Engine,
     /// How much memory copies of sessions may take, in bytes.
     pub partitions_bytes: u64,
+    /// How turns and questions are embedded.
+    pub embedding: Embedding,
     /// Whether a development key with all scopes is made at the first start.
     pub dev_key: bool,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// The form of the log.
     pub log_format: LogFormat,
     /// What is logged, as `tracing` filters are written.
@@ -75,13 +103,19 @@ impl Settings {
         let settings = Self {
             data: read.value("data", path).unwrap_or_default(),
             listen: read
-                .value("listen", |text| text.parse().map_err(|_| "must be ADDRESS:PORT".into()))
+                .value("listen", address)
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
             insecure_public: read.value("insecure_public", boolean).unwrap_or_default(),
             tls: cert.clone().zip(key.clone()).map(|(cert, key)| Tls { cert, key }),
             engine: read.value("storage.engine", engine).unwrap_or(Engine::Fjall),
             partitions_bytes: read.value("cache.partitions_bytes", number).unwrap_or_default(),
+            embedding: Embedding {
+                model: read.value("embedding.model", model).unwrap_or(EmbeddingModel::MiniLm),
+                threads: read.value("embedding.threads", threads).unwrap_or_default(),
+                kept_in: None,
+            },
             dev_key: read.value("auth.dev_key", boolean).unwrap_or_default(),
+            metrics_listen: read.value("metrics.listen", address),
             log_format: read.value("log.format", log_format).unwrap_or(LogFormat::Text),
             log_filter: read.value("log.filter", log_filter).unwrap_or_default(),
         };
@@ -120,12 +154,29 @@ fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("must not be empty".into()) } else { Ok(PathBuf::from(text)) }
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "must be ADDRESS:PORT".into())
+}
+
 fn boolean(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "must be `true` or `false`".into())
 }
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "must be a whole number".into())
+}
+
+fn model(text: &str) -> Result<EmbeddingModel, String> {
+    match text {
+        "minilm" => Ok(EmbeddingModel::MiniLm),
+        "none" => Ok(EmbeddingModel::None),
+        _ => Err("must be `minilm` or `none`".into()),
+    }
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    let threads = text.parse().ok().filter(|threads| *threads <= THREADS_MAX);
+    threads.ok_or_else(|| format!("must be 0 to {THREADS_MAX}"))
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

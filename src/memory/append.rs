@@ -1,6 +1,7 @@
 //! AppendTurns: two trips to the store, three when external ids or a replacement are to be read.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use crate::chance::incarnation;
 use crate::context::{LAYOUT_VERSION, measure};
@@ -9,12 +10,13 @@ use crate::memory::{
     Answered, Memory,
     rows::{repeat_of, revised, unreadable},
 };
-use crate::record::{DerivedRow, Head, UserHead, Verb, decode, keys};
+use crate::record::{Answer, DerivedRow, Head, SummaryRow, UserHead, Verb, decode, keys};
 use crate::retrieve::{ANALYSIS_VERSION, analyse};
-use crate::sessions::{Append, AppendFound, AppendPlan, Repeat, Revised, plan_append};
-use crate::storage::Read;
+use crate::sessions::{Append, AppendFound, AppendPlan, Behind, Repeat, Revised, plan_append};
+use crate::storage::{Read, Row};
+use crate::summarize::Span;
 use crate::tokens::Tokenizer;
-use crate::types::{Policy, RequestId, Seq, TenantId, Turn};
+use crate::types::{Incarnation, Policy, RequestId, Seq, TenantId, Turn};
 
 impl Memory {
     /// Appends turns, all or none; the session is created when it does not exist.
@@ -31,11 +33,25 @@ impl Memory {
         let repeat = repeat_of(tenant, Verb::AppendTurns, request_id, request);
         let tokenizers = self.tokenizers(tenant, policy);
         let name = request.user.as_ref().map_or(request.session.as_str(), |user| user.as_str());
-        let _turn = self.stripes.lock(tenant.as_str(), name).await;
-        self.commit(repeat.as_ref(), || {
-            self.planned_append(tenant, request, policy, &tokenizers, repeat.as_ref())
-        })
-        .await
+        let turn = self.stripes.lock(tenant.as_str(), name).await;
+        let incarnation = Mutex::new(None);
+        let answered = self
+            .commit(repeat.as_ref(), || async {
+                let planning =
+                    self.planned_append(tenant, request, policy, &tokenizers, repeat.as_ref());
+                let (plan, of) = planning.await?;
+                *incarnation.lock().expect("no holder panics") = Some(of);
+                Ok(plan)
+            })
+            .await?;
+        drop(turn);
+        let incarnation = incarnation.into_inner().expect("no holder panics");
+        if let (Some(incarnation), Some(range)) = (incarnation, new_turns(&answered))
+            && self.embedder.is_some()
+        {
+            self.backlog.note((tenant, incarnation, &request.session), range, self.now());
+        }
+        Ok(answered)
     }
 
     async fn planned_append(
@@ -45,12 +61,16 @@ impl Memory {
         policy: &Policy,
         tokenizers: &[Tokenizer],
         repeat: Option<&Repeat>,
-    ) -> Result<AppendPlan, Failure> {
+    ) -> Result<(AppendPlan, Incarnation), Failure> {
         let found = self.found_for_append(tenant, request).await?;
         let now = self.clock.now();
         let fresh = incarnation(now, self.chance.as_ref());
         let derive = |turn: &Turn| derive(turn, &policy.retrieval.language, tokenizers);
-        plan_append(tenant, request, &found, fresh, now, repeat, &derive)
+        let embeds = self.embedder.is_some();
+        let behind = Behind { derive: &derive, embeds, summaries: &policy.summaries };
+        let of = found.head.as_ref().map_or(fresh, |head| head.row.incarnation);
+        let plan = plan_append(tenant, request, &found, fresh, now, repeat, &behind)?;
+        Ok((plan, of))
     }
 
     async fn found_for_append(
@@ -75,7 +95,23 @@ impl Memory {
             user = self.user_head(tenant, head.row.user.as_ref()).await?;
         }
         let (external, living_from) = self.known_of(request, &head).await?;
-        Ok(AppendFound { head: Some(head), user, external, living_from })
+        let summaries = match request.replace_from {
+            Some(from) => self.spans_reaching(&head.row, from).await?,
+            None => Vec::new(),
+        };
+        Ok(AppendFound { head: Some(head), user, external, living_from, summaries })
+    }
+
+    /// What the summaries of a session cover; empty when none was made of `seq` or later turns.
+    pub(super) async fn spans_reaching(&self, head: &Head, seq: Seq) -> Result<Vec<Span>, Failure> {
+        if head.summarized_to < seq {
+            return Ok(Vec::new());
+        }
+        let rows = self.read(vec![Read::prefix(keys::summaries(head.incarnation))]).await?;
+        let span = |row: &Row| {
+            decode::<SummaryRow>(&row.value).map(|row| row.summary.span).map_err(unreadable)
+        };
+        rows[0].iter().map(span).collect()
     }
 
     /// The seqs of external ids that are known, and the living turns from `replace_from` on.
@@ -115,7 +151,7 @@ impl Memory {
 
     /// The tokenizers that turns of a tenant are counted with at append: of its default model and
     /// of its own models. One that cannot be made is left out; a context then says so.
-    fn tokenizers(&self, tenant: &TenantId, policy: &Policy) -> Vec<Tokenizer> {
+    pub(super) fn tokenizers(&self, tenant: &TenantId, policy: &Policy) -> Vec<Tokenizer> {
         let names = policy.models.iter().map(|model| &model.name);
         let mut tokenizers: Vec<Tokenizer> = Vec::new();
         for name in std::iter::once(&policy.model_default).chain(names) {
@@ -127,6 +163,14 @@ impl Memory {
         }
         tokenizers
     }
+}
+
+/// The seqs of the turns that an append made, the end exclusive.
+fn new_turns(answered: &Answered) -> Option<(Seq, Seq)> {
+    let Answer::Appended { turns, .. } = &answered.answer else { return None };
+    let mut new = turns.iter().filter(|(_, existed)| !answered.replayed && !existed);
+    let first = new.next()?.0;
+    Some((first, new.next_back().map_or(first, |(last, _)| *last).next()))
 }
 
 /// The seq at the end of a key.

@@ -6,14 +6,14 @@ use std::sync::RwLockReadGuard;
 use jiff::tz::TimeZone;
 
 use crate::context::{
-    BuildError, Context, Format, Hit, Input, Instructions, Source, TurnView, build,
+    BuildError, Context, Format, Hit, Input, Instructions, Source, SummaryView, TurnView, build,
 };
 use crate::error::{Failure, Reason};
 use crate::memory::{
     Degraded, Filter, Memory, Target,
     partition::Partition,
     query::Corpus,
-    search::{Asked, Ranked, rank_corpus},
+    search::{Asked, Meaning, Ranked, Wanted, rank_corpus},
 };
 use crate::retrieve::SignalValue;
 use crate::tokens::Model;
@@ -100,9 +100,18 @@ impl Memory {
         }
         let as_of = request.as_of.unwrap_or_else(|| self.clock.now());
         let corpus = self.corpus(tenant, &request.target, &policy.retrieval.language).await?;
+        let meaning = match policy.retrieval.retrieved_turns_max {
+            0 => Meaning::Unwanted,
+            _ => {
+                let by = (policy, as_of, request.target.deadline);
+                let given = unappended(&corpus, &request);
+                self.meaning(tenant, &corpus, given, by).await
+            }
+        };
         let policy = policy.clone();
         let built = tokio::task::spawn_blocking(move || {
-            build_from(&corpus, &policy, &request, model, budget_tokens, as_of)
+            let by = Basis { policy: &policy, model, budget_tokens, as_of, meaning };
+            build_from(&corpus, &request, by)
         });
         built.await.expect("building a context does not panic")
     }
@@ -122,14 +131,25 @@ fn budget(policy: &Policy, asked: Option<u32>) -> Result<u32, Failure> {
     }
 }
 
-fn build_from(
-    corpus: &Corpus,
-    policy: &Policy,
-    request: &BuildRequest,
+/// What a request is answered by.
+struct Basis<'a> {
+    policy: &'a Policy,
     model: Model,
     budget_tokens: u32,
     as_of: Timestamp,
-) -> Result<Built, Failure> {
+    meaning: Meaning,
+}
+
+/// The query of a request, when it was not appended as the last user turn.
+fn unappended<'a>(corpus: &Corpus, request: &'a BuildRequest) -> Option<&'a str> {
+    let query = Some(request.query.as_str()).filter(|query| !query.trim().is_empty())?;
+    let own = corpus.own.map(|own| corpus.copies[own].1.read().expect("no writer panics"));
+    let appended = own.is_some_and(|own| is_appended(own.turns(), query));
+    (!appended).then_some(query)
+}
+
+fn build_from(corpus: &Corpus, request: &BuildRequest, by: Basis<'_>) -> Result<Built, Failure> {
+    let Basis { policy, model, budget_tokens, as_of, meaning } = by;
     let copies = counted(corpus, &model);
     let turns = corpus.own.map(|own| copies[own].turns()).unwrap_or_default();
     let given = Some(request.query.as_str()).filter(|query| !query.trim().is_empty());
@@ -139,12 +159,22 @@ fn build_from(
     let ranked = if most == 0 {
         Ranked::off()
     } else {
-        let hits_max = most as usize + SPARE_HITS;
-        rank_corpus(corpus, &copies, &asked, &request.filter, hits_max, as_of, policy)
+        let wanted = Wanted {
+            filter: &request.filter,
+            hits_max: most as usize + SPARE_HITS,
+            as_of,
+            policy,
+            meaning: &meaning,
+            explain: request.explain,
+        };
+        rank_corpus(corpus, &copies, &asked, &wanted)
     };
     let views: Vec<Vec<TurnView<'_>>> =
         copies.iter().map(|copy| copy.views(&model.tokenizer)).collect();
     let sources: Vec<Source<'_>> = views.iter().map(|turns| Source { turns }).collect();
+    let summaries = copies.iter().enumerate();
+    let summaries: Vec<SummaryView<'_>> =
+        summaries.flat_map(|(at, copy)| copy.summary_views(at, &model.tokenizer)).collect();
     let hits: Vec<Hit> = ranked.hits.iter().map(hit).collect();
     let pinned = corpus.own.map_or("", |own| copies[own].pinned());
     let input = Input {
@@ -157,6 +187,7 @@ fn build_from(
         shares: request.shares.unwrap_or(policy.shares),
         sources: &sources,
         session: corpus.own,
+        summaries: &summaries,
         hits: &hits,
         retrieved_turns_max: most,
         query,

@@ -9,12 +9,15 @@ use crate::error::{Failure, Kind, Reason};
 use crate::memory::{
     Answered, Memory,
     append::seq_of,
+    behind::WHOLE,
+    partitions::by_seq,
     rows::{repeat_of, revised, unreadable},
 };
 use crate::record::{ChangeRow, Head, Verb, decode, encode, keys};
 use crate::sessions::{AppendPlan, FORK_MARK, ForkEnd, Repeat, Revised, plan_fork_end};
-use crate::storage::{Batch, Read, Revision};
-use crate::types::{Incarnation, RequestId, Seq, SessionId, TenantId, Turn};
+use crate::storage::{Batch, Read, Revision, Row};
+use crate::summarize::tokens_of;
+use crate::types::{Incarnation, Policy, RequestId, Seq, SessionId, SummaryPolicy, TenantId, Turn};
 
 /// How many turns a fork reads at a time: at the most 256 MiB, mostly far below one.
 const READ_TURNS: usize = 64;
@@ -31,6 +34,23 @@ struct Fork<'a> {
     session: &'a SessionId,
 }
 
+/// What there is of a turn behind its append.
+enum Behind {
+    Vectors(bytes::Bytes),
+    Pending(bytes::Bytes),
+    Nothing,
+}
+
+impl Behind {
+    fn of(vectors: Option<&Row>, pending: Option<&Row>) -> Self {
+        match (vectors, pending) {
+            (Some(row), _) => Self::Vectors(row.value.clone()),
+            (None, Some(row)) => Self::Pending(row.value.clone()),
+            (None, None) => Self::Nothing,
+        }
+    }
+}
+
 /// Rows that are copied but not yet committed, and what was copied by now.
 struct Copies {
     batch: Batch,
@@ -38,10 +58,12 @@ struct Copies {
     batch_bytes: usize,
     turns: u64,
     span: Option<(Seq, Seq)>,
+    tokens: u64,
+    pending: bool,
 }
 
 impl Copies {
-    fn add(&mut self, fresh: Incarnation, turn: &Turn, rows: [bytes::Bytes; 2]) {
+    fn add(&mut self, fresh: Incarnation, turn: &Turn, rows: [bytes::Bytes; 2], behind: Behind) {
         let seq = turn.seq;
         let mut batch = std::mem::take(&mut self.batch);
         if !turn.external_id.is_empty() {
@@ -49,8 +71,20 @@ impl Copies {
         }
         let [value, derived] = rows;
         self.batch_bytes += value.len() + derived.len();
+        batch = match behind {
+            Behind::Vectors(vectors) => {
+                self.batch_bytes += vectors.len();
+                batch.put(keys::vectors(fresh, seq), vectors)
+            }
+            Behind::Pending(pending) => {
+                self.pending = true;
+                batch.put(keys::pending(fresh, seq), pending)
+            }
+            Behind::Nothing => batch,
+        };
         self.batch =
             batch.put(keys::turn(fresh, seq), value).put(keys::derived(fresh, seq), derived);
+        self.tokens += tokens_of(turn);
         self.batch_turns += 1;
         self.turns += 1;
         self.span = Some((self.span.map_or(seq, |(first, _)| first), seq));
@@ -78,6 +112,7 @@ impl Memory {
         source: &SessionId,
         at: Option<Seq>,
         session: &SessionId,
+        policy: &Policy,
         request_id: Option<RequestId>,
     ) -> Result<Answered, Failure> {
         let request = Fork { source, at, session };
@@ -85,13 +120,17 @@ impl Memory {
         let begun = Mutex::new(Vec::new());
         let answered = self
             .commit(repeat.as_ref(), || {
-                self.planned_fork(tenant, &request, repeat.as_ref(), &begun)
+                self.planned_fork(tenant, &request, &policy.summaries, repeat.as_ref(), &begun)
             })
             .await;
         let mut begun = begun.into_inner().expect("no holder panics");
         match &answered {
             // The copies of the last plan are the session now.
-            Ok(answered) if !answered.replayed => drop(begun.pop()),
+            Ok(answered) if !answered.replayed => {
+                if let Some(incarnation) = begun.pop().filter(|_| self.embedder.is_some()) {
+                    self.backlog.note((tenant, incarnation, session), WHOLE, self.now());
+                }
+            }
             Ok(_) => {}
             // Whether the last commit is kept is open: the next start finds out.
             Err(failure) if failure.reason().kind() == Kind::Internal => return answered,
@@ -110,6 +149,7 @@ impl Memory {
         &self,
         tenant: &TenantId,
         request: &Fork<'_>,
+        summaries: &SummaryPolicy,
         repeat: Option<&Repeat>,
         begun: &Mutex<Vec<Incarnation>>,
     ) -> Result<AppendPlan, Failure> {
@@ -137,6 +177,9 @@ impl Memory {
             turns: copies.turns,
             span: copies.span,
             at_seq,
+            tokens: copies.tokens,
+            pending: copies.pending,
+            summaries,
         };
         Ok(plan_fork_end(tenant, &end, user.as_ref(), now, repeat))
     }
@@ -184,6 +227,8 @@ impl Memory {
             batch_bytes: 0,
             turns: 0,
             span: None,
+            tokens: 0,
+            pending: false,
         };
         let mut from = Seq(1);
         loop {
@@ -192,14 +237,20 @@ impl Memory {
             };
             let limited = read(keys::turn).limit(READ_TURNS);
             let derived = read(keys::derived).limit(READ_TURNS);
-            let rows = self.read(vec![limited, derived, read(keys::mark)]).await?;
+            let vectors = read(keys::vectors).limit(READ_TURNS);
+            let pending = read(keys::pending).limit(READ_TURNS);
+            let reads = vec![limited, derived, read(keys::mark), vectors, pending];
+            let rows = self.read(reads).await?;
+            let [vectors, pending] = [&rows[3], &rows[4]].map(|rows| by_seq(rows));
             let marked: Vec<_> = rows[2].iter().filter_map(|row| seq_of(&row.key)).collect();
             for (row, derived) in rows[0].iter().zip(&rows[1]) {
                 let turn: Turn = decode(&row.value).map_err(unreadable)?;
                 let same = seq_of(&derived.key) == Some(turn.seq);
                 debug_assert!(same, "each stored turn has its derived row");
                 if marked.binary_search(&turn.seq).is_err() {
-                    copies.add(fresh, &turn, [row.value.clone(), derived.value.clone()]);
+                    let (vectors, pending) = (vectors.get(&turn.seq), pending.get(&turn.seq));
+                    let behind = Behind::of(vectors.copied(), pending.copied());
+                    copies.add(fresh, &turn, [row.value.clone(), derived.value.clone()], behind);
                 }
                 if copies.is_full() {
                     self.commit_plain(copies.take()).await?;

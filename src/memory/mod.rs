@@ -3,6 +3,7 @@
 //! Invariant: an effect and its repeat row are one commit; what is answered is durable.
 
 mod append;
+mod behind;
 mod context;
 mod fork;
 mod keys;
@@ -23,16 +24,18 @@ use moka::sync::Cache;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::embed::Embedder;
 use crate::storage::Store;
 use crate::tokens::{Model, Models};
 use crate::types::{Policy, TenantId};
 
+pub use behind::{Job, PendingVectors, Worked};
 pub use context::{BuildRequest, Built};
 pub use keys::{Caller, CreatedKey, NewKey};
 pub use partitions::Partitions;
 pub use query::{Degraded, Filter, Scope, Target};
 pub use rows::{Answered, Page};
-pub use search::{Decided, Found, FoundTurn, SearchRequest};
+pub use search::{Coverage, Decided, Found, FoundTurn, SearchRequest};
 pub use sweep::{PURGE_ROWS_MAX, REPEATS_KEPT_MS};
 pub use tenants::{NewTenant, PolicyChange, Tenant};
 pub use turns::TurnPage;
@@ -51,6 +54,9 @@ pub struct Memory {
     policies: Cache<(TenantId, u64), Arc<Policy>>,
     stripes: stripes::Stripes,
     key_secret: [u8; 32],
+    embedder: Option<Arc<dyn Embedder>>,
+    backlog: behind::Backlog,
+    questions: behind::Questions,
 }
 
 impl Memory {
@@ -72,6 +78,16 @@ impl Memory {
             policies: Cache::new(POLICIES_MAX),
             stripes: stripes::Stripes::new(),
             key_secret: blake3::derive_key("keepsake 1 api keys", server_secret),
+            embedder: None,
+            backlog: behind::Backlog::default(),
+            questions: behind::Questions::new(),
         }
+    }
+
+    /// The same with an embedder: turns get vectors, and questions are understood by meaning too.
+    #[must_use]
+    pub fn with_embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
+        self.embedder = Some(embedder);
+        self
     }
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::mem::size_of;
 
-use crate::context::{LAYOUT_VERSION, TurnCounts, TurnView, measure};
-use crate::record::{DerivedRow, Head, SessionKind};
-use crate::retrieve::{ANALYSIS_VERSION, Indexed, SessionIndex, TurnTerms, analyse};
+use crate::context::{LAYOUT_VERSION, SummaryView, TurnCounts, TurnView, count_lines, measure};
+use crate::memory::behind::lacking;
+use crate::record::{DerivedRow, Head, SessionKind, SummaryRow, VectorRow};
+use crate::retrieve::{
+    ANALYSIS_VERSION, Indexed, PIECES_VERSION, SessionIndex, TurnTerms, TurnVectors, analyse,
+};
 use crate::tokens::Tokenizer;
 use crate::types::{Change, Incarnation, Part, Seq, Timestamp, Turn, UserId};
 
@@ -14,19 +17,44 @@ pub struct Loaded {
     turn: Turn,
     terms: TurnTerms,
     counts: Vec<(String, TurnCounts)>,
+    vectors: Option<TurnVectors>,
+}
+
+/// By what the copies of a tenant's sessions are derived.
+#[derive(Debug, Clone, Copy)]
+pub struct Derivation<'a> {
+    /// The language of the policy; empty: detected.
+    pub language: &'a str,
+    /// The key of the embedder in use; `None`: there is none.
+    pub embedder: Option<&'a str>,
+}
+
+impl Derivation<'_> {
+    /// The vectors of a row, if the embedder in use made them of the pieces in use.
+    pub fn vectors(&self, row: VectorRow) -> Option<TurnVectors> {
+        let same = Some(row.embedder.as_str()) == self.embedder;
+        (same && row.pieces_version == PIECES_VERSION).then_some(row.vectors)
+    }
 }
 
 impl Loaded {
-    /// A turn with its derived row. What another version of the code made is made again.
-    pub fn new(turn: Turn, derived: Option<DerivedRow>, language: &str) -> Self {
+    /// A turn with its derived row and its vectors. What another version of the code made is made
+    /// again; vectors that another embedder made are left out.
+    pub fn new(
+        turn: Turn,
+        derived: Option<DerivedRow>,
+        vectors: Option<VectorRow>,
+        by: Derivation<'_>,
+    ) -> Self {
+        let vectors = vectors.and_then(|row| by.vectors(row));
         let Some(row) = derived else {
-            let terms = analyse(&turn, language);
-            return Self { turn, terms, counts: Vec::new() };
+            let terms = analyse(&turn, by.language);
+            return Self { turn, terms, counts: Vec::new(), vectors };
         };
         let fresh = row.analysis_version == ANALYSIS_VERSION;
-        let terms = if fresh { row.terms } else { analyse(&turn, language) };
+        let terms = if fresh { row.terms } else { analyse(&turn, by.language) };
         let counts = if row.layout_version == LAYOUT_VERSION { row.counts } else { Vec::new() };
-        Self { turn, terms, counts }
+        Self { turn, terms, counts, vectors }
     }
 }
 
@@ -42,11 +70,13 @@ pub struct Partition {
     index: SessionIndex,
     counts: BTreeMap<String, Vec<TurnCounts>>,
     text_bytes: usize,
+    summaries: Vec<SummaryRow>,
+    summary_counts: BTreeMap<String, Vec<Vec<u32>>>,
 }
 
 impl Partition {
-    /// A session's copy from its turns in order.
-    pub fn new(head: &Head, turns: Vec<Loaded>) -> Self {
+    /// A session's copy from its turns and its summaries in order.
+    pub fn new(head: &Head, turns: Vec<Loaded>, summaries: Vec<SummaryRow>) -> Self {
         let mut partition = Self {
             incarnation: head.incarnation,
             user: head.user.clone(),
@@ -58,6 +88,8 @@ impl Partition {
             index: SessionIndex::default(),
             counts: BTreeMap::new(),
             text_bytes: 0,
+            summaries,
+            summary_counts: BTreeMap::new(),
         };
         for loaded in turns {
             partition.push(loaded);
@@ -115,6 +147,27 @@ impl Partition {
         Some(&self.turns[place])
     }
 
+    /// The summaries in the order of their first seqs, then levels.
+    pub fn summaries(&self) -> &[SummaryRow] {
+        &self.summaries
+    }
+
+    /// Takes the summaries over, as they are at the change of the copy.
+    pub fn take_summaries(&mut self, summaries: Vec<SummaryRow>) {
+        self.summaries = summaries;
+        self.summary_counts.clear();
+    }
+
+    /// Whether some living turn has something to embed and no vectors.
+    pub fn lacks_vectors(&self) -> bool {
+        self.index.vectors_known(None) < self.index.wanting(None)
+    }
+
+    /// The living turns that have something to embed and no vectors, in order.
+    pub fn turns_without_vectors(&self) -> Vec<Seq> {
+        lacking(&self.turns, |seq| self.index.has_vectors(seq))
+    }
+
     /// The index of the living turns.
     pub fn index(&self) -> &SessionIndex {
         &self.index
@@ -122,15 +175,38 @@ impl Partition {
 
     /// Whether every turn is counted by a tokenizer.
     pub fn is_counted(&self, tokenizer: &Tokenizer) -> bool {
-        self.turns.is_empty() || self.counts.contains_key(tokenizer.key())
+        let key = tokenizer.key();
+        (self.turns.is_empty() || self.counts.contains_key(key))
+            && (self.summaries.is_empty() || self.summary_counts.contains_key(key))
     }
 
-    /// Counts every turn by a tokenizer, unless that was done.
+    /// Counts every turn and summary by a tokenizer, unless that was done.
     pub fn count(&mut self, tokenizer: &Tokenizer) {
-        if !self.is_counted(tokenizer) {
-            let counts = self.turns.iter().map(|turn| measure(turn, tokenizer)).collect();
-            self.counts.insert(tokenizer.key().to_owned(), counts);
+        let key = tokenizer.key();
+        if !self.summary_counts.contains_key(key) {
+            let counts = self.summaries.iter().map(|row| line_tokens(row, tokenizer)).collect();
+            self.summary_counts.insert(key.to_owned(), counts);
         }
+        if !self.turns.is_empty() && !self.counts.contains_key(key) {
+            let counts = self.turns.iter().map(|turn| measure(turn, tokenizer)).collect();
+            self.counts.insert(key.to_owned(), counts);
+        }
+    }
+
+    /// The summaries with what their lines cost, as those of the source of this number; empty when
+    /// [`Partition::count`] was not called for the tokenizer.
+    pub fn summary_views(
+        &self,
+        source: usize,
+        tokenizer: &Tokenizer,
+    ) -> impl Iterator<Item = SummaryView<'_>> {
+        let counts = self.summary_counts.get(tokenizer.key()).map(Vec::as_slice);
+        let pairs = self.summaries.iter().zip(counts.unwrap_or_default());
+        pairs.map(move |(row, line_tokens)| SummaryView {
+            source,
+            summary: &row.summary,
+            line_tokens,
+        })
     }
 
     /// The turns with their counts; empty when [`Partition::count`] was not called for it.
@@ -140,18 +216,26 @@ impl Partition {
         pairs.map(|(turn, counts)| TurnView { turn, counts }).collect()
     }
 
-    /// Brings the copy one change forward, which appended turns (those still stored are given) and
-    /// took none away: for a change that did, the copy is made anew.
-    pub fn advance(&mut self, change: Change, appended: Vec<Loaded>) {
+    /// Brings the copy one change forward, which appended turns (those still stored are given) or
+    /// gave turns their vectors, and took no turn away: for a change that did, it is made anew.
+    pub fn advance(
+        &mut self,
+        change: Change,
+        appended: Vec<Loaded>,
+        embedded: Vec<(Seq, TurnVectors)>,
+    ) {
         debug_assert_eq!(change, self.change.next(), "changes are applied in order");
         for loaded in appended {
             self.push(loaded);
+        }
+        for (seq, vectors) in embedded {
+            self.index.set_vectors(seq, &vectors);
         }
         self.change = change;
     }
 
     fn push(&mut self, loaded: Loaded) {
-        let Loaded { turn, terms, counts } = loaded;
+        let Loaded { turn, terms, counts, vectors } = loaded;
         if self.turns.is_empty() {
             self.counts = counts.into_iter().map(|(key, counts)| (key, vec![counts])).collect();
         } else {
@@ -172,6 +256,9 @@ impl Partition {
             created_at: turn.created_at,
             terms: &terms,
         });
+        if let Some(vectors) = vectors {
+            self.index.set_vectors(turn.seq, &vectors);
+        }
         self.turns.push(turn);
     }
 
@@ -185,8 +272,24 @@ impl Partition {
             + self.text_bytes
             + turns
             + counts
+            + self.summaries.iter().map(summary_bytes).sum::<usize>()
             + self.index.bytes()
     }
+}
+
+/// What the lines of a summary cost: as stored, or counted now.
+fn line_tokens(row: &SummaryRow, tokenizer: &Tokenizer) -> Vec<u32> {
+    let stored = row.counts.iter().find(|(key, _)| key == tokenizer.key());
+    match stored.filter(|_| row.layout_version == LAYOUT_VERSION) {
+        Some((_, counts)) => counts.clone(),
+        None => count_lines(&row.summary, tokenizer),
+    }
+}
+
+/// About how many bytes a summary takes.
+fn summary_bytes(row: &SummaryRow) -> usize {
+    let lines = row.summary.lines.iter();
+    size_of::<SummaryRow>() + lines.map(|line| 128 + line.text.len()).sum::<usize>()
 }
 
 /// About how many bytes a turn takes beside its own struct.

@@ -9,10 +9,11 @@ use crate::error::Failure;
 use crate::memory::{
     Memory,
     append::seq_of,
-    partition::{Loaded, Partition},
+    partition::{Derivation, Loaded, Partition},
     rows::{revised, unreadable},
 };
-use crate::record::{ChangeRow, DerivedRow, Head, decode, keys};
+use crate::record::{ChangeRow, DerivedRow, Head, SummaryRow, VectorRow, decode, keys};
+use crate::retrieve::TurnVectors;
 use crate::storage::{Read, Row};
 use crate::types::{Change, Incarnation, Seq, SessionId, TenantId, UserId};
 
@@ -59,23 +60,45 @@ impl Partitions {
     }
 }
 
+/// The rows of turns, derived rows and vectors of the same range.
+struct TurnRows<'a> {
+    turns: &'a [Row],
+    derived: &'a [Row],
+    vectors: &'a [Row],
+}
+
+/// Rows by the seqs at the ends of their keys.
+pub(super) fn by_seq(rows: &[Row]) -> BTreeMap<Seq, &Row> {
+    rows.iter().filter_map(|row| Some((seq_of(&row.key)?, row))).collect()
+}
+
 fn loaded_of(
-    turns: &[Row],
-    derived: &[Row],
+    rows: &TurnRows<'_>,
     marked: &BTreeSet<Seq>,
-    language: &str,
+    by: Derivation<'_>,
 ) -> Result<Vec<Loaded>, Failure> {
-    let rows = derived.iter().filter_map(|row| Some((seq_of(&row.key)?, row)));
-    let derived: BTreeMap<Seq, &Row> = rows.collect();
+    let (turns, derived, vectors) = (rows.turns, by_seq(rows.derived), by_seq(rows.vectors));
     let mut loaded = Vec::with_capacity(turns.len());
     for row in turns {
         let Some(seq) = seq_of(&row.key).filter(|seq| !marked.contains(seq)) else { continue };
         let turn = decode(&row.value).map_err(unreadable)?;
         // A derived row that does not decode is derived again: the turn is the record.
         let derived = derived.get(&seq).and_then(|row| decode::<DerivedRow>(&row.value).ok());
-        loaded.push(Loaded::new(turn, derived, language));
+        let vectors = vectors.get(&seq).and_then(|row| decode::<VectorRow>(&row.value).ok());
+        loaded.push(Loaded::new(turn, derived, vectors, by));
     }
     Ok(loaded)
+}
+
+fn summaries_of(rows: &[Row]) -> Result<Vec<SummaryRow>, Failure> {
+    rows.iter().map(|row| decode(&row.value).map_err(unreadable)).collect()
+}
+
+/// One step of bringing a copy up.
+struct Step {
+    change: Change,
+    appended: Vec<Loaded>,
+    embedded: Vec<(Seq, TurnVectors)>,
 }
 
 fn all(key: fn(Incarnation, Seq) -> Vec<u8>, incarnation: Incarnation) -> Read {
@@ -128,21 +151,35 @@ impl Memory {
         if rows.len() as u64 != head.change.0 - from.0 {
             return Ok(false);
         }
-        let mut steps = Vec::new();
+        let mut steps = Vec::with_capacity(rows.len());
+        let mut summaries = false;
         for (row, change) in rows.iter().zip(from.0 + 1..) {
             let row: ChangeRow = decode(&row.value).map_err(unreadable)?;
             if row.superseded_from.is_some() || !row.erased.is_empty() {
                 return Ok(false);
             }
+            summaries |= row.summaries;
             let appended = self.appended_by(incarnation, &row, language).await?;
-            steps.push((Change(change), appended));
+            let embedded = self.embedded_by(incarnation, &row.embedded).await?;
+            steps.push(Step { change: Change(change), appended, embedded });
         }
+        let summaries = match summaries {
+            true => match self.summaries_at(tenant, session, head).await? {
+                Some(summaries) => Some(summaries),
+                None => return Ok(false),
+            },
+            false => None,
+        };
         {
             let mut copy = copy.write().expect("no writer panics");
-            for (change, appended) in steps {
+            let is_behind = copy.change() < head.change;
+            for Step { change, appended, embedded } in steps {
                 if change > copy.change() {
-                    copy.advance(change, appended);
+                    copy.advance(change, appended, embedded);
                 }
+            }
+            if let Some(summaries) = summaries.filter(|_| is_behind) {
+                copy.take_summaries(summaries);
             }
             copy.take_settings(head);
         }
@@ -162,7 +199,50 @@ impl Memory {
             Read::range(key(incarnation, first), key(incarnation, last.next()))
         };
         let rows = self.read(vec![range(keys::turn), range(keys::derived)]).await?;
-        loaded_of(&rows[0], &rows[1], &BTreeSet::new(), language)
+        // Vectors come with changes of their own.
+        let rows = TurnRows { turns: &rows[0], derived: &rows[1], vectors: &[] };
+        loaded_of(&rows, &BTreeSet::new(), self.derivation(language))
+    }
+
+    /// The vectors that a change gave, as far as they are still stored.
+    async fn embedded_by(
+        &self,
+        incarnation: Incarnation,
+        seqs: &[Seq],
+    ) -> Result<Vec<(Seq, TurnVectors)>, Failure> {
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let gets = seqs.iter().map(|seq| Read::get(keys::vectors(incarnation, *seq))).collect();
+        let rows = self.read(gets).await?;
+        let by = self.derivation("");
+        let rows = seqs.iter().zip(&rows).filter_map(|(seq, rows)| Some((*seq, rows.first()?)));
+        let vectors = rows.filter_map(|(seq, row)| {
+            Some((seq, by.vectors(decode::<VectorRow>(&row.value).ok()?)?))
+        });
+        Ok(vectors.collect())
+    }
+
+    /// The summaries of a session at a head; `None`: the head has changed meanwhile.
+    async fn summaries_at(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        head: &Head,
+    ) -> Result<Option<Vec<SummaryRow>>, Failure> {
+        let summaries = Read::prefix(keys::summaries(head.incarnation));
+        let rows = self.read(vec![Read::get(keys::head(tenant, session)), summaries]).await?;
+        let now = revised::<Head>(&rows[0])?;
+        let same = now.is_some_and(|now| {
+            now.row.incarnation == head.incarnation && now.row.change == head.change
+        });
+        if same { summaries_of(&rows[1]).map(Some) } else { Ok(None) }
+    }
+
+    /// By what copies are derived now.
+    fn derivation<'a>(&'a self, language: &'a str) -> Derivation<'a> {
+        let embedder = self.embedder.as_deref().map(|embedder| embedder.key());
+        Derivation { language, embedder }
     }
 
     async fn load(
@@ -191,18 +271,28 @@ impl Memory {
                 all(keys::turn, incarnation),
                 all(keys::derived, incarnation),
                 all(keys::mark, incarnation),
+                all(keys::vectors, incarnation),
+                Read::prefix(keys::summaries(incarnation)),
             ])
             .await?;
         // The head of the same snapshot says which change the rows are at.
         let at = revised::<Head>(&rows[0])?.filter(|at| at.row.incarnation == incarnation);
         let Some(at) = at else { return Ok(None) };
         let language = language.to_owned();
+        let embedder = self.embedder.as_deref().map(|embedder| embedder.key().to_owned());
         let partition = tokio::task::spawn_blocking(move || {
             let marked = rows[3].iter().filter_map(|row| seq_of(&row.key)).collect();
-            let loaded = loaded_of(&rows[1], &rows[2], &marked, &language)?;
-            Ok::<_, Failure>(Partition::new(&at.row, loaded))
+            let by = Derivation { language: &language, embedder: embedder.as_deref() };
+            let turns = TurnRows { turns: &rows[1], derived: &rows[2], vectors: &rows[4] };
+            let loaded = loaded_of(&turns, &marked, by)?;
+            Ok::<_, Failure>(Partition::new(&at.row, loaded, summaries_of(&rows[5])?))
         });
         let partition = partition.await.expect("loading does not panic")?;
+        if self.embedder.is_some() && !partition.turns_without_vectors().is_empty() {
+            // Most of them wait already; those that do not (the embedder is another one than at the
+            // append) are made to.
+            self.backlog.note_missing((tenant, incarnation, session), self.now());
+        }
         let shared = Arc::new(RwLock::new(partition));
         self.partitions.sessions.insert(key, shared.clone());
         Ok(Some((head.row, shared)))

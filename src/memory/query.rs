@@ -59,6 +59,12 @@ impl Filter {
 pub enum Degraded {
     /// Retrieval did not finish inside the deadline.
     Retrieval,
+    /// The question could not be embedded in time.
+    Vector,
+    /// Some turns have no vectors yet.
+    VectorsPending,
+    /// The embedder does not cover the language of the question.
+    Language,
 }
 
 /// The sessions of a request, as copies in memory.
@@ -137,9 +143,14 @@ impl Memory {
     }
 }
 
+/// How long an answer may still be prepared.
+pub(super) fn time_left(deadline: Option<Instant>) -> Option<Duration> {
+    let left = deadline?.saturating_duration_since(Instant::now());
+    Some(left.saturating_sub(margin(left)))
+}
+
 /// What a future gives, if it does so while there is time to answer.
 async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
-    let Some(deadline) = deadline else { return Some(future.await) };
-    let left = deadline.saturating_duration_since(Instant::now());
-    tokio::time::timeout(left.saturating_sub(margin(left)), future).await.ok()
+    let Some(left) = time_left(deadline) else { return Some(future.await) };
+    tokio::time::timeout(left, future).await.ok()
 }

@@ -1,15 +1,19 @@
 //! Ranking the sessions of a request; Search on top of it.
 
 use std::collections::BTreeMap;
-use std::sync::RwLockReadGuard;
+use std::sync::{Arc, RwLockReadGuard};
+use std::time::Instant;
 
 use crate::error::Failure;
 use crate::memory::{Degraded, Filter, Memory, Target, partition::Partition, query::Corpus};
 use crate::record::SessionKind;
 use crate::retrieve::{
-    ChatKind, Decision, Hit, NoSignal, Query, Request, SignalValue, Weights, rank,
+    ChatKind, Decision, Hit, Mode, NoSignal, Query, Request, SignalValue, Source, Weights, rank,
+    to_embed,
 };
-use crate::types::{Change, Policy, Role, Seq, SessionId, TenantId, Timestamp, Turn};
+use crate::types::{
+    Change, Policy, RetrievalMode, Role, Seq, SessionId, TenantId, Timestamp, Turn,
+};
 
 /// A request to search, checked.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub struct SearchRequest {
     pub filter: Filter,
     /// The reference for relative dates; `None`: now.
     pub as_of: Option<Timestamp>,
+    /// Whether to give every signal of every hit.
+    pub explain: bool,
 }
 
 /// A turn that was found.
@@ -44,6 +50,8 @@ pub struct Found {
     pub decision: Decided,
     /// What the answer lacks.
     pub degraded: Vec<Degraded>,
+    /// How many turns can be found by meaning; `None`: words alone were asked for.
+    pub coverage: Option<Coverage>,
     /// The session's change; 0: there is no such session.
     pub session_change: Change,
     /// The user's change; 0 in scope SESSION.
@@ -67,6 +75,15 @@ pub enum Decided {
     TimedOut,
 }
 
+/// How many turns of a corpus can be found by meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coverage {
+    /// Turns that are searched and have something to embed.
+    pub turns: u64,
+    /// Those of them that have their vectors.
+    pub turns_embedded: u64,
+}
+
 /// The hits of a request.
 pub struct Ranked {
     /// What retrieval decided.
@@ -75,11 +92,13 @@ pub struct Ranked {
     pub hits: Vec<Hit>,
     /// What the ranking lacks.
     pub degraded: Vec<Degraded>,
+    /// How many turns can be found by meaning; `None`: words alone were asked for.
+    pub coverage: Option<Coverage>,
 }
 
 impl Ranked {
     fn none(decision: Decided, degraded: Vec<Degraded>) -> Self {
-        Self { decision, hits: Vec::new(), degraded }
+        Self { decision, hits: Vec::new(), degraded, coverage: None }
     }
 
     /// Nothing, because retrieval is switched off.
@@ -123,49 +142,121 @@ impl Asked {
     }
 }
 
-/// Ranks the turns of a corpus.
-pub(super) fn rank_corpus(
+/// The vector of a question, or why there is none.
+pub(super) enum Meaning {
+    /// None is wanted.
+    Unwanted,
+    /// None could be had.
+    Lacking(Degraded),
+    /// It is of this text.
+    Of(String, Arc<[f32]>),
+}
+
+/// How to rank: what of the answer is wanted, and what it is measured by.
+pub(super) struct Wanted<'a> {
+    pub filter: &'a Filter,
+    pub hits_max: usize,
+    pub as_of: Timestamp,
+    pub policy: &'a Policy,
+    pub meaning: &'a Meaning,
+    pub explain: bool,
+}
+
+fn mode(policy: &Policy) -> Mode {
+    match policy.retrieval_mode {
+        RetrievalMode::Hybrid => Mode::Hybrid,
+        RetrievalMode::Words => Mode::Words,
+        RetrievalMode::Vectors => Mode::Vectors,
+    }
+}
+
+fn sources<'a>(
+    corpus: &Corpus,
+    copies: &'a [RwLockReadGuard<'_, Partition>],
+    asked: &Asked,
+) -> Vec<Source<'a>> {
+    let source = |(place, copy): (usize, &'a RwLockReadGuard<'_, Partition>)| Source {
+        index: copy.index(),
+        horizon: asked.horizon.filter(|_| corpus.own == Some(place)),
+    };
+    copies.iter().enumerate().map(source).collect()
+}
+
+fn query<'a>(
     corpus: &Corpus,
     copies: &[RwLockReadGuard<'_, Partition>],
-    asked: &Asked,
-    filter: &Filter,
-    hits_max: usize,
-    as_of: Timestamp,
-    policy: &Policy,
-) -> Ranked {
-    if corpus.timed_out {
-        return Ranked::none(Decided::TimedOut, vec![Degraded::Retrieval]);
-    }
-    let sources: Vec<_> = copies
-        .iter()
-        .enumerate()
-        .map(|(place, copy)| crate::retrieve::Source {
-            index: copy.index(),
-            horizon: asked.horizon.filter(|_| corpus.own == Some(place)),
-        })
-        .collect();
-    let query = Query {
+    asked: &'a Asked,
+    (policy, as_of): (&'a Policy, Timestamp),
+) -> Query<'a> {
+    Query {
         text: &asked.text,
         previous_user_text: asked.previous.as_deref(),
         language: &policy.retrieval.language,
         as_of,
         kind: declared_kind(corpus, copies),
+    }
+}
+
+/// Ranks the turns of a corpus.
+pub(super) fn rank_corpus(
+    corpus: &Corpus,
+    copies: &[RwLockReadGuard<'_, Partition>],
+    asked: &Asked,
+    wanted: &Wanted<'_>,
+) -> Ranked {
+    if corpus.timed_out {
+        return Ranked::none(Decided::TimedOut, vec![Degraded::Retrieval]);
+    }
+    let sources = sources(corpus, copies, asked);
+    let query = query(corpus, copies, asked, (wanted.policy, wanted.as_of));
+    let mut degraded = Vec::new();
+    let mut vector = None;
+    match wanted.meaning {
+        Meaning::Unwanted => {}
+        Meaning::Lacking(why) => degraded.push(*why),
+        Meaning::Of(text, of) => {
+            // A turn may have come since the text was embedded, and ask something else.
+            let same = to_embed(&query, &sources).is_some_and(|now| now.text == *text);
+            vector = Some(of.as_ref()).filter(|_| same);
+            degraded.extend((!same).then_some(Degraded::Vector));
+        }
+    }
+    let coverage = coverage(&sources, wanted.meaning);
+    if coverage.is_some_and(|coverage| coverage.turns_embedded < coverage.turns) {
+        degraded.push(Degraded::VectorsPending);
+    }
+    let passes = |source: usize, seq: Seq| {
+        copies[source].turn(seq).is_some_and(|turn| wanted.filter.passes(turn))
     };
-    let passes =
-        |source: usize, seq: Seq| copies[source].turn(seq).is_some_and(|turn| filter.passes(turn));
     let ranking = rank(&Request {
         sources: &sources,
         query,
         filter: &passes,
-        hits_max,
+        hits_max: wanted.hits_max,
         weights: &Weights::DEFAULT,
+        mode: mode(wanted.policy),
+        vector,
+        explain: wanted.explain,
     });
     let decision = match ranking.decision {
         Decision::Retrieved => Decided::Retrieved,
         Decision::NoSignal(NoSignal::EmptyPartition) => Decided::Empty,
         Decision::NoSignal(NoSignal::NothingAsked | NoSignal::NothingKnown) => Decided::NoSignal,
     };
-    Ranked { decision, hits: ranking.hits, degraded: Vec::new() }
+    Ranked { decision, hits: ranking.hits, degraded, coverage }
+}
+
+/// How many turns can be found by meaning, when that is wanted.
+fn coverage(sources: &[Source<'_>], meaning: &Meaning) -> Option<Coverage> {
+    if matches!(meaning, Meaning::Unwanted) {
+        return None;
+    }
+    let mut coverage = Coverage { turns: 0, turns_embedded: 0 };
+    for source in sources {
+        coverage.turns += source.index.wanting(source.horizon) as u64;
+        coverage.turns_embedded += source.index.vectors_known(source.horizon) as u64;
+    }
+    Some(coverage)
 }
 
 /// The kind that the named session was declared to be, or else the first session that was.
@@ -179,6 +270,36 @@ fn declared_kind(corpus: &Corpus, copies: &[RwLockReadGuard<'_, Partition>]) -> 
 }
 
 impl Memory {
+    /// What a question means, as a vector, when retrieval goes by meaning too.
+    pub(super) async fn meaning(
+        &self,
+        tenant: &TenantId,
+        corpus: &Corpus,
+        given: Option<&str>,
+        (policy, as_of, deadline): (&Policy, Timestamp, Option<Instant>),
+    ) -> Meaning {
+        let words = policy.retrieval_mode == RetrievalMode::Words;
+        if words || self.embedder.is_none() || corpus.timed_out {
+            return Meaning::Unwanted;
+        }
+        let embeddable = {
+            let copies = corpus.read();
+            for copy in copies.iter().filter(|copy| copy.lacks_vectors()) {
+                self.backlog.asked(tenant, copy.incarnation());
+            }
+            let turns = corpus.own.map(|own| copies[own].turns()).unwrap_or_default();
+            let asked = Asked::of(turns, given);
+            let query = query(corpus, &copies, &asked, (policy, as_of));
+            to_embed(&query, &sources(corpus, &copies, &asked))
+        };
+        let Some(embeddable) = embeddable else { return Meaning::Unwanted };
+        let text = embeddable.text.clone();
+        match self.question_vector(tenant, embeddable, deadline).await {
+            Ok(vector) => Meaning::Of(text, vector),
+            Err(degraded) => Meaning::Lacking(degraded),
+        }
+    }
+
     /// Ranks past turns for a query. A session or user that does not exist is empty.
     ///
     /// # Errors
@@ -191,14 +312,22 @@ impl Memory {
     ) -> Result<Found, Failure> {
         let as_of = request.as_of.unwrap_or_else(|| self.clock.now());
         let corpus = self.corpus(tenant, &request.target, &policy.retrieval.language).await?;
+        let by = (policy, as_of, request.target.deadline);
+        let meaning = self.meaning(tenant, &corpus, Some(&request.query), by).await;
         let policy = policy.clone();
         let found = tokio::task::spawn_blocking(move || {
             let copies = corpus.read();
             let turns = corpus.own.map(|own| copies[own].turns()).unwrap_or_default();
             let asked = Asked::of(turns, Some(&request.query));
-            let filter = &request.filter;
-            let most = request.top_k;
-            let ranked = rank_corpus(&corpus, &copies, &asked, filter, most, as_of, &policy);
+            let wanted = Wanted {
+                filter: &request.filter,
+                hits_max: request.top_k,
+                as_of,
+                policy: &policy,
+                meaning: &meaning,
+                explain: request.explain,
+            };
+            let ranked = rank_corpus(&corpus, &copies, &asked, &wanted);
             let turns = ranked.hits.into_iter().filter_map(|hit| {
                 let turn = copies[hit.source].turn(hit.seq)?.clone();
                 Some(FoundTurn { session: corpus.copies[hit.source].0.clone(), turn, hit })
@@ -207,6 +336,7 @@ impl Memory {
                 turns: turns.collect(),
                 decision: ranked.decision,
                 degraded: ranked.degraded,
+                coverage: ranked.coverage,
                 session_change: corpus.own.map_or(Change(0), |own| copies[own].change()),
                 user_change: corpus.user_change,
                 as_of,

@@ -13,7 +13,9 @@ use crate::memory::{
 use crate::record::{Answer, TenantRow, Verb, keys};
 use crate::sessions::{AppendPlan, Draft};
 use crate::tokens::{Model, ModelError, Tokenizer};
-use crate::types::{ModelPolicy, Policy, RequestId, Shares, TenantId, Timestamp};
+use crate::types::{
+    ModelPolicy, Policy, RequestId, RetrievalMode, Shares, SummaryPolicy, TenantId, Timestamp,
+};
 
 /// A request for a tenant, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,6 +56,10 @@ pub struct PolicyChange {
     pub models: Option<Vec<ModelPolicy>>,
     /// A new fallback.
     pub tokenizer_fallback: Option<String>,
+    /// A new way to search.
+    pub retrieval_mode: Option<RetrievalMode>,
+    /// New times of summaries.
+    pub summaries: Option<SummaryPolicy>,
     /// The version that the policy must have.
     pub expected_version: Option<u64>,
 }
@@ -71,6 +77,8 @@ impl PolicyChange {
         set(&mut next.model_default, &self.model_default);
         set(&mut next.models, &self.models);
         set(&mut next.tokenizer_fallback, &self.tokenizer_fallback);
+        set(&mut next.retrieval_mode, &self.retrieval_mode);
+        set(&mut next.summaries, &self.summaries);
         next
     }
 }

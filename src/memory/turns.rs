@@ -9,7 +9,7 @@ use crate::memory::{
     rows::{repeat_of, unreadable},
 };
 use crate::record::{Verb, decode, keys};
-use crate::sessions::{DeleteTurns, GROUP_REACH, Stored, close_groups, plan_delete_turns};
+use crate::sessions::{DeleteTurns, Erased, GROUP_REACH, Stored, close_groups, plan_delete_turns};
 use crate::storage::{Read, Row};
 use crate::types::{Incarnation, RequestId, Seq, SessionId, TenantId, Turn};
 
@@ -51,8 +51,11 @@ impl Memory {
             let head = self.existing(tenant, &request.session).await?;
             let user = self.user_head(tenant, head.row.user.as_ref()).await?;
             let erased = self.stored_groups(head.row.incarnation, &request.seqs).await?;
+            let first = erased.first().map_or(Seq(u64::MAX), |turn| turn.seq);
+            let summaries = self.spans_reaching(&head.row, first).await?;
+            let erased = Erased { turns: &erased, summaries: &summaries };
             let now = self.clock.now();
-            plan_delete_turns(tenant, request, &head, user.as_ref(), &erased, now, repeat.as_ref())
+            plan_delete_turns(tenant, request, &head, user.as_ref(), erased, now, repeat.as_ref())
         })
         .await
     }

@@ -1,5 +1,6 @@
 //! The keys of `src/ARCHITECTURE.md`. One letter, then ids that end with a NUL, then numbers.
 
+use crate::record::JobKind;
 use crate::types::{
     Change, Incarnation, KeyId, RequestId, Seq, SessionId, TenantId, Timestamp, UserId,
 };
@@ -134,6 +135,87 @@ pub fn external(incarnation: Incarnation, external_id: &str) -> Key {
 /// `i inc c change`.
 pub fn change(incarnation: Incarnation, change: Change) -> Key {
     of_incarnation(incarnation, b'c').number(change.0).0
+}
+
+/// `i inc n seq`.
+pub fn pending(incarnation: Incarnation, seq: Seq) -> Key {
+    of_incarnation(incarnation, b'n').number(seq.0).0
+}
+
+/// `i inc v seq`.
+pub fn vectors(incarnation: Incarnation, seq: Seq) -> Key {
+    of_incarnation(incarnation, b'v').number(seq.0).0
+}
+
+/// `i inc s first level`.
+pub fn summary(incarnation: Incarnation, first: Seq, level: u8) -> Key {
+    let mut key = of_incarnation(incarnation, b's').number(first.0).0;
+    key.push(level);
+    key
+}
+
+/// The prefix of all summaries of an incarnation.
+pub fn summaries(incarnation: Incarnation) -> Key {
+    of_incarnation(incarnation, b's').0
+}
+
+/// `n tenant NUL inc`.
+pub fn pending_session(tenant: &TenantId, incarnation: Incarnation) -> Key {
+    Builder::new(b'n').id(tenant.as_str()).last(&incarnation.0)
+}
+
+/// The prefix of all sessions with turns that wait for vectors.
+pub fn pending_sessions() -> Key {
+    vec![b'n']
+}
+
+/// The tenant and the incarnation that a key of [`pending_session`] names; `None` when it is no
+/// such key.
+pub fn pending_named_by(key: &[u8]) -> Option<(TenantId, Incarnation)> {
+    tenant_and_rest(key.get(1..)?)
+        .and_then(|(tenant, rest)| Some((tenant, Incarnation(rest.try_into().ok()?))))
+}
+
+/// `J tenant NUL inc kind`.
+pub fn job(tenant: &TenantId, incarnation: Incarnation, kind: JobKind) -> Key {
+    let mut key = Builder::new(b'J').id(tenant.as_str()).last(&incarnation.0);
+    key.push(kind as u8);
+    key
+}
+
+/// The prefix of a tenant's jobs.
+pub fn jobs_of_tenant(tenant: &TenantId) -> Key {
+    Builder::new(b'J').id(tenant.as_str()).0
+}
+
+/// `j due` and then the whole key of the job, without its letter.
+pub fn job_by_due(due: Timestamp, job: &[u8]) -> Key {
+    Builder::new(b'j').time(due).last(&job[1..])
+}
+
+/// The keys of jobs that are due at or before `at`: from, to (exclusive).
+pub fn jobs_until(at: Timestamp) -> (Key, Key) {
+    (vec![b'j'], Builder::new(b'j').time(Timestamp(at.0.saturating_add(1))).0)
+}
+
+/// The moment and the job that a key of [`job_by_due`] names; `None` when it is no such key.
+pub fn job_named_by(by_due: &[u8]) -> Option<(Timestamp, TenantId, Incarnation, JobKind)> {
+    let due = u64::from_be_bytes(by_due.get(1..9)?.try_into().ok()?) ^ (1 << 63);
+    let (tenant, incarnation, kind) = job_parts(by_due.get(9..)?)?;
+    Some((Timestamp(due as i64), tenant, incarnation, kind))
+}
+
+/// The incarnation and the kind that the rest of a key of [`job`] names.
+fn job_parts(rest: &[u8]) -> Option<(TenantId, Incarnation, JobKind)> {
+    let (tenant, rest) = tenant_and_rest(rest)?;
+    let (kind, incarnation) = rest.split_last()?;
+    Some((tenant, Incarnation(incarnation.try_into().ok()?), JobKind::of(*kind)?))
+}
+
+fn tenant_and_rest(rest: &[u8]) -> Option<(TenantId, &[u8])> {
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    let tenant = TenantId::parse(std::str::from_utf8(&rest[..end]).ok()?).ok()?;
+    Some((tenant, &rest[end + 1..]))
 }
 
 /// `R tenant NUL verb request`.

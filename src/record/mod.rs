@@ -4,10 +4,15 @@
 
 pub mod keys;
 mod rows;
+mod work;
 
 pub use rows::{
     Answer, ApiKeyRow, CHANGES_KEPT, ChangeRow, DerivedRow, Head, RepeatRow, RowError, Scopes,
     SessionKind, TenantRow, UserHead, Verb, decode, encode,
+};
+pub use work::{
+    JobKind, JobRow, JobSet, JobState, PendingRow, PendingSession, SummaryMethod, SummaryRow,
+    VectorRow,
 };
 
 #[cfg(test)]

@@ -4,13 +4,18 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::context::TurnCounts;
+use crate::record::JobSet;
 use crate::retrieve::TurnTerms;
 use crate::types::{
     Change, Incarnation, KeyId, Metadata, Seq, SessionId, TenantId, Timestamp, UserId, Version,
 };
 
-/// The version of the encoding that this program writes.
-const ENCODING: u8 = 1;
+/// The version of the encoding that this program writes. Version 1 lacks fields at the end of some
+/// rows; each of them is then what zero bytes mean: 0, `None`, empty, the first variant.
+const ENCODING: u8 = 2;
+
+/// How many zero bytes stand for the fields that rows of version 1 lack: more than any row does.
+const MISSING_BYTES: usize = 32;
 
 /// How many change rows of a session, and of a user, are kept: a copy in memory that is further
 /// behind loads its partition again, which then costs about the same.
@@ -45,6 +50,11 @@ pub fn encode<T: Serialize>(row: &T) -> Vec<u8> {
 pub fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, RowError> {
     match value.split_first() {
         Some((&ENCODING, rest)) => postcard::from_bytes(rest).map_err(RowError::Damaged),
+        Some((1, rest)) => {
+            let mut padded = rest.to_vec();
+            padded.resize(rest.len() + MISSING_BYTES, 0);
+            postcard::from_bytes(&padded).map_err(RowError::Damaged)
+        }
         other => Err(RowError::Encoding { found: other.map(|(version, _)| *version) }),
     }
 }
@@ -150,6 +160,12 @@ pub struct Head {
     pub kind: SessionKind,
     /// What it was forked from, and up to which seq.
     pub forked_from: Option<(SessionId, Seq)>,
+    /// At least how many tokens of living turns no summary covers.
+    pub tail_tokens: u64,
+    /// The last seq that a summary covers or covered; 0: none.
+    pub summarized_to: Seq,
+    /// Which jobs of the session are waiting, running or dead.
+    pub jobs: JobSet,
 }
 
 impl Head {
@@ -172,7 +188,7 @@ pub struct UserHead {
     pub change: Change,
 }
 
-/// What one change of a session touched.
+/// What one change of a session touched: nothing but its settings, when all is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeRow {
     /// The first and the last turn that were appended.
@@ -181,6 +197,10 @@ pub struct ChangeRow {
     pub superseded_from: Option<Seq>,
     /// Turns that were erased.
     pub erased: Vec<Seq>,
+    /// Turns that got their vectors.
+    pub embedded: Vec<Seq>,
+    /// Whether summaries were made or became void.
+    pub summaries: bool,
 }
 
 /// What is derived from a turn at append.

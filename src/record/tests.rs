@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use crate::record::{Answer, ChangeRow, RepeatRow, RowError, Scopes, decode, encode, keys};
+use crate::record::{
+    Answer, ChangeRow, JobKind, RepeatRow, RowError, Scopes, decode, encode, keys,
+};
 use crate::types::{
     Change, Incarnation, RequestId, Seq, SessionId, TenantId, Timestamp, UserId, Version,
 };
@@ -48,10 +50,34 @@ fn the_end_of_a_prefix_lies_after_all_its_keys() {
 fn a_row_of_a_later_version_is_refused_and_a_damaged_one_too() {
     let mut value = encode(&ChangeRow::default());
     assert_eq!(decode::<ChangeRow>(&value).unwrap(), ChangeRow::default());
-    value[0] = 2;
-    assert!(matches!(decode::<ChangeRow>(&value), Err(RowError::Encoding { found: Some(2) })));
+    value[0] = 3;
+    assert!(matches!(decode::<ChangeRow>(&value), Err(RowError::Encoding { found: Some(3) })));
     assert!(matches!(decode::<ChangeRow>(&[]), Err(RowError::Encoding { found: None })));
-    assert!(matches!(decode::<ChangeRow>(&[1, 9]), Err(RowError::Damaged(_))));
+    assert!(matches!(decode::<ChangeRow>(&[2, 9]), Err(RowError::Damaged(_))));
+}
+
+#[test]
+fn a_row_of_the_first_version_is_read_with_what_it_lacks_left_empty() {
+    // One appended turn, nothing superseded, turn 3 erased: as version 1 wrote it.
+    let value = [1, 1, 1, 1, 0, 1, 3];
+    let row = decode::<ChangeRow>(&value).unwrap();
+    assert_eq!(row.appended, Some((Seq(1), Seq(1))));
+    assert_eq!(row.erased, [Seq(3)]);
+    assert_eq!((row.embedded.len(), row.summaries), (0, false));
+}
+
+#[test]
+fn a_job_and_a_waiting_session_are_named_by_their_keys() {
+    let (owner, life) = (tenant("t"), Incarnation([5; 16]));
+    let job = keys::job(&owner, life, JobKind::SummarizeIdle);
+    let by_due = keys::job_by_due(Timestamp(-3), &job);
+    let named = keys::job_named_by(&by_due);
+    assert_eq!(named, Some((Timestamp(-3), owner.clone(), life, JobKind::SummarizeIdle)));
+    let (from, to) = keys::jobs_until(Timestamp(-3));
+    assert!(from <= by_due && by_due < to);
+    assert!(keys::jobs_until(Timestamp(-4)).1 <= by_due);
+    let waiting = keys::pending_session(&owner, life);
+    assert_eq!(keys::pending_named_by(&waiting), Some((owner, life)));
 }
 
 #[test]

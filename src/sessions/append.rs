@@ -1,12 +1,16 @@
 //! Planning an append: which turns are new, what they supersede, and all the rows of one commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::error::{Failure, Reason};
-use crate::record::{Answer, ChangeRow, DerivedRow, Head, SessionKind, UserHead, keys};
-use crate::sessions::{Draft, Repeat, Revised};
+use crate::record::{Answer, ChangeRow, Head, JobSet, SessionKind, UserHead, keys};
+use crate::sessions::{
+    Behind, Draft, Repeat, Revised,
+    behind::{forget_turn, queue_work, void},
+};
+use crate::summarize::Span;
 use crate::types::{
     Change, Incarnation, Metadata, Part, Role, Seq, SessionId, Status, TenantId, Timestamp, Turn,
     UserId, Version,
@@ -60,6 +64,8 @@ pub struct AppendFound {
     pub external: BTreeMap<String, Seq>,
     /// The living turns from `replace_from` on.
     pub living_from: Vec<Seq>,
+    /// What the session's summaries cover, when `replace_from` reaches one.
+    pub summaries: Vec<Span>,
 }
 
 /// What an append does.
@@ -71,8 +77,8 @@ pub struct AppendPlan {
     pub answer: Answer,
 }
 
-/// Plans an append. `fresh` is the incarnation of the session if this append creates it; `derive`
-/// makes the derived row of a turn.
+/// Plans an append. `fresh` is the incarnation of the session if this append creates it; `behind`
+/// says what is derived from a turn at once, and what is done behind the acknowledgement.
 ///
 /// A turn whose external id is known, or came earlier in the request, is not appended; when none
 /// is left, nothing is superseded either, and only the repeat row is written.
@@ -87,7 +93,7 @@ pub fn plan_append(
     fresh: Incarnation,
     now: Timestamp,
     repeat: Option<&Repeat>,
-    derive: &dyn Fn(&Turn) -> DerivedRow,
+    behind: &Behind<'_>,
 ) -> Result<AppendPlan, Failure> {
     check(request, found)?;
     let mut head = match &found.head {
@@ -103,11 +109,18 @@ pub fn plan_append(
             return Err(full(&request.session));
         }
         superseded.clone_from(&found.living_from);
-        write_turns(&mut draft, &mut head, &turns, &superseded, derive);
+        write_turns(&mut draft, &mut head, &turns, &superseded, behind);
+        let from = request.replace_from.filter(|_| !superseded.is_empty());
+        let nothing = BTreeSet::new();
+        let session = &request.session;
+        let summaries =
+            void(&mut draft, session, &mut head, &found.summaries, (&nothing, from), now);
+        queue_work(&mut draft, session, &mut head, &turns, behind, now);
         let row = ChangeRow {
             appended: turns.first().zip(turns.last()).map(|(a, b)| (a.seq, b.seq)),
-            superseded_from: request.replace_from.filter(|_| !superseded.is_empty()),
-            erased: Vec::new(),
+            superseded_from: from,
+            summaries,
+            ..ChangeRow::default()
         };
         draft.touch(&request.session, &mut head, &row, found.user.as_ref(), now);
     }
@@ -177,6 +190,9 @@ fn new_head(request: &Append, incarnation: Incarnation, now: Timestamp) -> Head 
         ttl_ms: None,
         kind: SessionKind::Seen,
         forked_from: None,
+        tail_tokens: 0,
+        summarized_to: Seq(0),
+        jobs: JobSet::default(),
     }
 }
 
@@ -218,15 +234,16 @@ fn write_turns(
     head: &mut Head,
     turns: &[Turn],
     superseded: &[Seq],
-    derive: &dyn Fn(&Turn) -> DerivedRow,
+    behind: &Behind<'_>,
 ) {
     let incarnation = head.incarnation;
     for seq in superseded {
         draft.put(keys::mark(incarnation, *seq), &head.change.next());
+        forget_turn(draft, incarnation, *seq);
     }
     for turn in turns {
         draft.put(keys::turn(incarnation, turn.seq), turn);
-        draft.put(keys::derived(incarnation, turn.seq), &derive(turn));
+        draft.put(keys::derived(incarnation, turn.seq), &(behind.derive)(turn));
         if !turn.external_id.is_empty() {
             draft.put(keys::external(incarnation, &turn.external_id), &turn.seq);
         }

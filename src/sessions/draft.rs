@@ -77,6 +77,11 @@ impl Draft {
         };
     }
 
+    /// The tenant that it is of.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
     /// Demands that a session's head is as it was read.
     pub fn expect_head(&mut self, session: &SessionId, head: Option<&Revised<Head>>) {
         self.expect(keys::head(&self.tenant, session), head.map(|head| head.revision));
@@ -91,8 +96,19 @@ impl Draft {
         user: Option<&Revised<UserHead>>,
         now: Timestamp,
     ) {
-        head.change = head.change.next();
         head.updated_at = now;
+        self.advance(session, head, row, user);
+    }
+
+    /// As [`Draft::touch`], for work behind the appends: for clients the session is untouched.
+    pub fn advance(
+        &mut self,
+        session: &SessionId,
+        head: &mut Head,
+        row: &ChangeRow,
+        user: Option<&Revised<UserHead>>,
+    ) {
+        head.change = head.change.next();
         let incarnation = head.incarnation;
         self.put(keys::change(incarnation, head.change), row);
         if let Some(old) = head.change.0.checked_sub(CHANGES_KEPT) {

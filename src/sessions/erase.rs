@@ -5,8 +5,13 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::error::Failure;
-use crate::record::{Answer, ChangeRow, Head, UserHead, keys};
-use crate::sessions::{AppendPlan, Draft, Repeat, Revised, append::check_version};
+use crate::record::{Answer, ChangeRow, Head, JobKind, UserHead, keys};
+use crate::sessions::{
+    AppendPlan, Draft, Repeat, Revised,
+    append::check_version,
+    behind::{forget_turn, void},
+};
+use crate::summarize::Span;
 use crate::types::{Group, Seq, SessionId, TenantId, Timestamp, Version};
 
 /// How many turns before and after an erased one are looked at for its tool group: more calls and
@@ -33,6 +38,15 @@ pub struct Stored {
     pub group: Group,
     /// Whether it is superseded.
     pub superseded: bool,
+}
+
+/// What a deletion takes away.
+#[derive(Debug, Clone, Copy)]
+pub struct Erased<'a> {
+    /// The turns, as [`close_groups`] gave them.
+    pub turns: &'a [Stored],
+    /// What the session's summaries cover; empty when none reaches so far.
+    pub summaries: &'a [Span],
 }
 
 /// The wanted turns that are stored, with the rest of their tool groups. `around` holds the stored
@@ -66,8 +80,8 @@ fn groups_with(around: &[Stored], wanted: &BTreeSet<Seq>) -> Vec<Stored> {
     erased
 }
 
-/// Plans the erasure of `erased`, which [`close_groups`] gave. The external ids stay, so that an
-/// import cannot bring the turns back.
+/// Plans the erasure of turns, with their vectors and the summaries made from them. The external
+/// ids stay, so that an import cannot bring the turns back.
 ///
 /// # Errors
 /// `VERSION_MISMATCH` (with `current_version`).
@@ -76,7 +90,7 @@ pub fn plan_delete_turns(
     request: &DeleteTurns,
     head: &Revised<Head>,
     user: Option<&Revised<UserHead>>,
-    erased: &[Stored],
+    erased: Erased<'_>,
     now: Timestamp,
     repeat: Option<&Repeat>,
 ) -> Result<AppendPlan, Failure> {
@@ -84,18 +98,22 @@ pub fn plan_delete_turns(
     let mut draft = Draft::new(tenant.clone());
     draft.expect_head(&request.session, Some(head));
     let mut after = head.row.clone();
-    let seqs: Vec<_> = erased.iter().map(|turn| turn.seq).collect();
+    let seqs: Vec<_> = erased.turns.iter().map(|turn| turn.seq).collect();
     if !seqs.is_empty() {
         for seq in &seqs {
             draft.remove(keys::turn(after.incarnation, *seq));
             draft.remove(keys::derived(after.incarnation, *seq));
             draft.remove(keys::mark(after.incarnation, *seq));
+            forget_turn(&mut draft, after.incarnation, *seq);
         }
-        let living = erased.iter().filter(|turn| !turn.superseded).count();
+        let all = seqs.iter().copied().collect();
+        let summaries =
+            void(&mut draft, &request.session, &mut after, erased.summaries, (&all, None), now);
+        let living = erased.turns.iter().filter(|turn| !turn.superseded).count();
         after.turns_stored -= seqs.len() as u64;
         after.turns_living -= living as u64;
         after.version = after.version.next();
-        let row = ChangeRow { erased: seqs.clone(), ..ChangeRow::default() };
+        let row = ChangeRow { erased: seqs.clone(), summaries, ..ChangeRow::default() };
         draft.touch(&request.session, &mut after, &row, user, now);
     }
     let answer =
@@ -124,7 +142,12 @@ pub fn plan_delete_session(
         draft.remove(keys::session_of_user(tenant, name, session));
         draft.touch_user(name, session, user);
     }
-    draft.put_name(keys::purge(head.row.incarnation));
+    let incarnation = head.row.incarnation;
+    draft.put_name(keys::purge(incarnation));
+    draft.remove(keys::pending_session(tenant, incarnation));
+    for kind in JobKind::ALL {
+        draft.remove(keys::job(tenant, incarnation, kind));
+    }
     let answer = Answer::SessionDeleted { turns: head.row.turns_stored, at: now };
     draft.remember(repeat, &answer, now);
     AppendPlan { draft, answer }

@@ -1,9 +1,11 @@
 //! Planning the end of a fork: the copied turns become a session.
 
-use crate::record::{Answer, ChangeRow, Head, UserHead, keys};
-use crate::sessions::{AppendPlan, Draft, Repeat, Revised};
+use crate::record::{Answer, ChangeRow, Head, JobSet, PendingSession, UserHead, keys};
+use crate::sessions::{AppendPlan, Draft, Repeat, Revised, behind::queue_summaries};
 use crate::storage::Revision;
-use crate::types::{Change, Incarnation, Seq, SessionId, TenantId, Timestamp, Version};
+use crate::types::{
+    Change, Incarnation, Seq, SessionId, SummaryPolicy, TenantId, Timestamp, Version,
+};
 
 /// The value of the purge row of a fork that is not whole yet; that of a deletion is empty.
 pub const FORK_MARK: &[u8] = b"f";
@@ -28,6 +30,12 @@ pub struct ForkEnd<'a> {
     pub span: Option<(Seq, Seq)>,
     /// The seq that the request named, or the last one.
     pub at_seq: Seq,
+    /// How many tokens the copied turns have, as summaries count them.
+    pub tokens: u64,
+    /// Whether some of them wait for their vectors.
+    pub pending: bool,
+    /// When summaries are made.
+    pub summaries: &'a SummaryPolicy,
 }
 
 /// Plans the commit that turns the copied rows into a session: its head in, the purge row out.
@@ -53,8 +61,18 @@ pub fn plan_fork_end(
         created_at: now,
         updated_at: now,
         forked_from: Some((end.source.clone(), end.at_seq)),
+        tail_tokens: end.tokens,
+        summarized_to: Seq(0),
+        jobs: JobSet::default(),
         ..end.source_head.clone()
     };
+    if end.pending {
+        let row = PendingSession { session: end.session.clone() };
+        draft.put(keys::pending_session(tenant, end.incarnation), &row);
+    }
+    if end.turns > 0 {
+        queue_summaries(&mut draft, end.session, &mut head, end.summaries, now);
+    }
     let row = ChangeRow { appended: end.span, ..ChangeRow::default() };
     draft.touch(end.session, &mut head, &row, user, now);
     if let Some(at) = head.expires_at() {

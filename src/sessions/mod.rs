@@ -5,17 +5,25 @@
 //! that the plan was made from.
 
 mod append;
+mod behind;
 mod draft;
 mod erase;
 mod fork;
+mod jobs;
 mod settings;
 
 pub use append::{Append, AppendFound, AppendPlan, NewTurn, SESSION_TURNS_MAX, plan_append};
+pub use behind::{
+    Behind, Summarized, Vectorized, marks, plan_missing, plan_settled, plan_summary, plan_vectors,
+};
 pub use draft::{Draft, Repeat, Revised};
 pub use erase::{
-    DeleteTurns, GROUP_REACH, Stored, close_groups, plan_delete_session, plan_delete_turns,
+    DeleteTurns, Erased, GROUP_REACH, Stored, close_groups, plan_delete_session, plan_delete_turns,
 };
 pub use fork::{FORK_MARK, ForkEnd, plan_fork_end};
+pub use jobs::{
+    ATTEMPTS_MAX, LEASE_MS, backoff_ms, plan_done, plan_due, plan_failed, plan_leased, plan_retried,
+};
 pub use settings::{Create, Update, plan_create, plan_update};
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::record::{Answer, ChangeRow, Head, SessionKind, UserHead, keys};
+use crate::record::{Answer, ChangeRow, Head, JobSet, SessionKind, UserHead, keys};
 use crate::sessions::{AppendPlan, Draft, Repeat, Revised};
 use crate::types::{
     Change, Incarnation, Metadata, Seq, SessionId, TenantId, Timestamp, UserId, Version,
@@ -43,6 +43,9 @@ impl Create {
             ttl_ms: self.ttl_ms,
             kind: self.kind,
             forked_from: None,
+            tail_tokens: 0,
+            summarized_to: Seq(0),
+            jobs: JobSet::default(),
         }
     }
 }

@@ -4,16 +4,19 @@ use std::collections::BTreeSet;
 
 use crate::context::LAYOUT_VERSION;
 use crate::error::Reason;
-use crate::record::{Answer, DerivedRow, Head, SessionKind, Verb, keys};
+use crate::record::{
+    Answer, DerivedRow, Head, JobKind, JobRow, JobSet, JobState, SessionKind, Verb, keys,
+};
 use crate::retrieve::{ANALYSIS_VERSION, analyse};
 use crate::sessions::{
-    Append, AppendFound, NewTurn, Repeat, Revised, SESSION_TURNS_MAX, Stored, close_groups,
-    plan_append, plan_delete_session,
+    ATTEMPTS_MAX, Append, AppendFound, Behind, LEASE_MS, NewTurn, Repeat, Revised,
+    SESSION_TURNS_MAX, Stored, backoff_ms, close_groups, plan_append, plan_delete_session,
+    plan_failed, plan_leased, plan_retried,
 };
 use crate::storage::{Batch, Precondition, Revision};
 use crate::types::{
-    Change, Group, Incarnation, Part, RequestId, Role, Seq, SessionId, Status, TenantId, Timestamp,
-    Turn, Version,
+    Change, Group, Incarnation, Part, RequestId, Role, Seq, SessionId, Status, SummaryPolicy,
+    TenantId, Timestamp, Turn, Version,
 };
 
 /// Turns as text: `u` alone, `c` with calls, `r` results; a capital letter: superseded. What is
@@ -104,6 +107,9 @@ fn head(turns_stored: u64) -> Revised<Head> {
         ttl_ms: Some(60_000),
         kind: SessionKind::Seen,
         forked_from: None,
+        tail_tokens: 0,
+        summarized_to: Seq(0),
+        jobs: JobSet::default(),
     };
     Revised { row, revision: Revision(9) }
 }
@@ -126,7 +132,9 @@ fn planned(found: &AppendFound, turns: usize) -> Result<(Batch, Answer), Reason>
     };
     let fresh = Incarnation([3; 16]);
     let now = Timestamp(1_000);
-    plan_append(&tenant(), &request(turns), found, fresh, now, Some(&repeat), &derive)
+    let summaries = SummaryPolicy::default();
+    let behind = Behind { derive: &derive, embeds: true, summaries: &summaries };
+    plan_append(&tenant(), &request(turns), found, fresh, now, Some(&repeat), &behind)
         .map(|plan| (plan.draft.into_batch(), plan.answer))
         .map_err(|failure| failure.reason())
 }
@@ -172,4 +180,67 @@ fn the_end_of_a_session_leaves_a_purge_and_takes_its_rows_of_lists_away() {
     assert_eq!(written(keys::purge(Incarnation([1; 16]))), Some(true));
     let end = keys::session_end(Timestamp(60_000), &tenant(), &session());
     assert_eq!(written(end), Some(false));
+}
+
+fn job(state: JobState, due_at: i64, attempts: u32) -> Revised<JobRow> {
+    let row = JobRow {
+        kind: JobKind::Summarize,
+        session: session(),
+        incarnation: Incarnation([1; 16]),
+        state,
+        due_at: Timestamp(due_at),
+        attempts,
+        last_reason: String::new(),
+        created_at: Timestamp(0),
+    };
+    Revised { row, revision: Revision(4) }
+}
+
+#[test]
+fn a_lease_that_was_given_up_counts_as_an_attempt_and_the_last_one_is_the_end() {
+    let now = Timestamp(5_000);
+    let (_, leased) = plan_leased(&tenant(), &job(JobState::Waiting, 5_000, 2), now);
+    let leased = leased.unwrap();
+    assert_eq!((leased.state, leased.due_at.0), (JobState::Leased, 5_000 + LEASE_MS));
+    assert_eq!(leased.attempts, 2);
+    let (_, again) = plan_leased(&tenant(), &job(JobState::Leased, 5_000, 2), now);
+    assert_eq!(again.unwrap().attempts, 3);
+    let (_, kept) = plan_leased(&tenant(), &job(JobState::Leased, 9_000, 2), now);
+    assert_eq!(kept.unwrap().attempts, 2, "a heartbeat is no attempt");
+    let (draft, last) =
+        plan_leased(&tenant(), &job(JobState::Leased, 5_000, ATTEMPTS_MAX - 1), now);
+    assert!(last.is_none());
+    let due = keys::jobs_until(Timestamp(i64::MAX - 1)).0;
+    let filed =
+        draft.into_batch().writes().any(|(key, value)| key.starts_with(&due) && value.is_some());
+    assert!(!filed, "a dead job is not filed by a time");
+}
+
+#[test]
+fn a_failed_job_waits_longer_each_time_until_it_is_dead() {
+    let waits: Vec<i64> = (1..ATTEMPTS_MAX).map(|attempt| backoff_ms(attempt, 0.0)).collect();
+    assert_eq!(&waits[..4], [1_000, 2_000, 4_000, 8_000]);
+    assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]));
+    assert_eq!(backoff_ms(u32::MAX, 1.0), 22 * 60_000 + 30_000);
+    let failed = |attempts| {
+        let job = job(JobState::Leased, 0, attempts);
+        let draft = plan_failed(&tenant(), &job, "INTERNAL", 0.0, Timestamp(10));
+        let batch = draft.into_batch();
+        let key = keys::job(&tenant(), Incarnation([1; 16]), JobKind::Summarize);
+        let value = batch.writes().find(|(written, _)| written.as_ref() == key).unwrap().1.unwrap();
+        crate::record::decode::<JobRow>(value).unwrap()
+    };
+    let first = failed(0);
+    assert_eq!((first.state, first.due_at.0, first.attempts), (JobState::Waiting, 1_010, 1));
+    assert_eq!(first.last_reason, "INTERNAL");
+    assert_eq!(failed(ATTEMPTS_MAX - 1).state, JobState::Dead);
+}
+
+#[test]
+fn a_dead_job_is_retried_by_hand_and_a_running_one_is_left_to_its_worker() {
+    let now = Timestamp(100);
+    let (_, next) = plan_retried(&tenant(), &job(JobState::Dead, 7, 12), now).unwrap();
+    assert_eq!((next.state, next.due_at, next.attempts), (JobState::Waiting, now, 0));
+    assert!(plan_retried(&tenant(), &job(JobState::Leased, 101, 0), now).is_none());
+    assert!(plan_retried(&tenant(), &job(JobState::Leased, 100, 0), now).is_some());
 }

@@ -10,7 +10,7 @@ mod units;
 pub use ids::{
     ID_BYTES_MAX, Incarnation, InvalidId, KeyId, Metadata, RequestId, SessionId, TenantId, UserId,
 };
-pub use policy::{ModelPolicy, Policy, RetrievalPolicy, Shares};
+pub use policy::{ModelPolicy, Policy, RetrievalMode, RetrievalPolicy, Shares, SummaryPolicy};
 pub use turn::{Group, Media, Part, Role, Status, Turn};
 pub use units::{Change, Seq, Timestamp, Version};
 

@@ -50,6 +50,42 @@ pub struct RetrievalPolicy {
     pub language: String,
 }
 
+/// By what the past of a tenant is searched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RetrievalMode {
+    /// By words and by meaning.
+    #[default]
+    Hybrid,
+    /// By words alone.
+    Words,
+    /// By meaning alone.
+    Vectors,
+}
+
+/// When summaries are made. `None` stands for what new tenants get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SummaryPolicy {
+    /// How many tokens of turns a session keeps unsummarized at the most.
+    pub tail_high_tokens: Option<u32>,
+    /// How many of them are left when the oldest were summarized.
+    pub tail_low_tokens: Option<u32>,
+    /// After how many minutes without a new turn the rest is summarized too.
+    pub idle_minutes: Option<u32>,
+    /// Whether no summaries are made.
+    pub off: bool,
+}
+
+impl SummaryPolicy {
+    /// After how many minutes a session counts as idle, for a new tenant: people come back to a
+    /// conversation within a working day.
+    pub const IDLE_MINUTES: u32 = 360;
+
+    /// How long a session must rest to count as idle, in milliseconds.
+    pub fn idle_ms(&self) -> i64 {
+        i64::from(self.idle_minutes.unwrap_or(Self::IDLE_MINUTES)) * 60_000
+    }
+}
+
 /// A tenant's policy: in force for the next request after the commit that changed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -70,6 +106,10 @@ pub struct Policy {
     /// The built-in tokenizer that counts for a model nobody knows, or empty: such a model is an
     /// error.
     pub tokenizer_fallback: String,
+    /// By what the past is searched.
+    pub retrieval_mode: RetrievalMode,
+    /// When summaries are made.
+    pub summaries: SummaryPolicy,
 }
 
 impl Policy {
@@ -84,6 +124,8 @@ impl Policy {
             model_default: "gpt-4o".to_owned(),
             models: Vec::new(),
             tokenizer_fallback: String::new(),
+            retrieval_mode: RetrievalMode::default(),
+            summaries: SummaryPolicy::default(),
         }
     }
 }

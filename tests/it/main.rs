@@ -7,6 +7,7 @@ mod context_count;
 mod context_prefix;
 mod context_rules;
 mod docs;
+mod embed_contract;
 mod grpc;
 mod store_contract;
 mod store_disk;

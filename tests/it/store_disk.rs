@@ -110,10 +110,20 @@ fn a_newer_format_is_refused_by_name_and_left_as_it_is() {
     let newer = format!("keepsake {}\n", FORMAT_VERSION + 1);
     fs::write(folder.path().join("FORMAT"), &newer).expect("FORMAT can be written");
     let error = refused(folder.path());
-    assert!(matches!(error, OpenError::FormatNewer { found: 2, .. }), "{error}");
-    assert!(error.to_string().contains("has format 2"), "{error}");
+    assert!(matches!(error, OpenError::FormatNewer { found: 3, .. }), "{error}");
+    assert!(error.to_string().contains("has format 3"), "{error}");
     let after = fs::read_to_string(folder.path().join("FORMAT")).expect("FORMAT is there");
     assert_eq!(after, newer);
+}
+
+#[test]
+fn a_folder_of_the_first_format_is_taken_over_and_then_of_this_one() {
+    let folder = folder();
+    drop(open(folder.path()));
+    fs::write(folder.path().join("FORMAT"), "keepsake 1\n").expect("FORMAT can be written");
+    drop(open(folder.path()));
+    let after = fs::read_to_string(folder.path().join("FORMAT")).expect("FORMAT is there");
+    assert_eq!(after, format!("keepsake {FORMAT_VERSION}\n"));
 }
 
 #[test]

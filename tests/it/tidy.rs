@@ -13,23 +13,44 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("tokens", &["types"]),
     ("retrieve", &["types"]),
-    ("context", &["types", "tokens"]),
+    ("summarize", &["types", "tokens", "retrieve"]),
+    ("context", &["types", "tokens", "summarize"]),
     ("storage", &[]),
     ("clock", &["types"]),
     ("chance", &["types"]),
-    ("record", &["types", "retrieve", "context"]),
-    ("sessions", &["types", "error", "storage", "record"]),
+    ("embed", &["types", "error"]),
+    ("telemetry", &[]),
+    ("record", &["types", "retrieve", "summarize", "context"]),
+    ("sessions", &["types", "error", "summarize", "storage", "record"]),
     (
         "memory",
         &[
-            "types", "error", "tokens", "retrieve", "context", "storage", "clock", "chance",
-            "record", "sessions",
+            "types",
+            "error",
+            "tokens",
+            "retrieve",
+            "summarize",
+            "context",
+            "storage",
+            "clock",
+            "chance",
+            "embed",
+            "record",
+            "sessions",
         ],
     ),
     (
         "api",
         &[
-            "types", "proto", "error", "tokens", "retrieve", "context", "record", "sessions",
+            "types",
+            "proto",
+            "error",
+            "tokens",
+            "retrieve",
+            "summarize",
+            "context",
+            "record",
+            "sessions",
             "memory",
         ],
     ),
@@ -37,7 +58,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "types", "proto", "error", "storage", "clock", "chance", "record", "memory", "api",
+            "types",
+            "proto",
+            "error",
+            "storage",
+            "clock",
+            "chance",
+            "embed",
+            "telemetry",
+            "record",
+            "memory",
+            "api",
             "config",
         ],
     ),
@@ -45,7 +76,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms without async, clocks, chance, I/O or logging.
-const PURE: &[&str] = &["types", "error", "tokens", "retrieve", "context", "record", "sessions"];
+const PURE: &[&str] =
+    &["types", "error", "tokens", "retrieve", "summarize", "context", "record", "sessions"];
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;

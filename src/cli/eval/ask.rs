@@ -145,8 +145,9 @@ pub fn shown(context: &v1::BuildContextResponse, turns: &Turns) -> Shown {
     let texts: Vec<String> =
         context.messages.iter().map(|message| sent_text(&message.parts)).collect();
     let mut whole = BTreeMap::new();
-    let items = context.sections.iter().flat_map(|section| &section.items);
-    for item in items.filter(|item| item.first_seq > 0) {
+    // A summary shows what was said, but no turn of its range.
+    let sections = context.sections.iter().filter(|s| s.kind() != v1::SectionKind::Summary);
+    for item in sections.flat_map(|s| &s.items).filter(|item| item.first_seq > 0) {
         for seq in item.first_seq..=item.last_seq {
             let Some((original, text)) = turns.by_place.get(&(item.session_id.clone(), seq)) else {
                 continue;

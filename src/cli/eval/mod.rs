@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -21,18 +21,13 @@ use crate::cli::{
     import::{self, Parsed},
     local::LocalServer,
     output::note,
+    tenant::RetrievalArg,
 };
+use crate::proto::v1;
 
 use ask::{Asked, Turns, ask};
 use questions::{Question, read_questions};
 use table::{Latencies, Table};
-
-/// How the past is searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RetrievalArg {
-    /// By words.
-    Words,
-}
 
 /// Flags of `keepsake eval`.
 #[derive(Debug, Args)]
@@ -47,8 +42,11 @@ pub struct EvalArgs {
     #[arg(long, value_delimiter = ',', default_value = "512,1024,2048,4096")]
     budgets: Vec<u32>,
     /// How the past is searched.
-    #[arg(long, value_enum, default_value = "words")]
+    #[arg(long, value_enum, default_value = "hybrid")]
     retrieval: RetrievalArg,
+    /// A folder that keeps vectors for the next run, by the hash of their texts.
+    #[arg(long, value_name = "FOLDER")]
+    vectors: Option<PathBuf>,
     /// The model whose tokenizer counts.
     #[arg(long, default_value = "gpt-4")]
     model: String,
@@ -63,8 +61,8 @@ pub(super) async fn run(args: &EvalArgs, output: Output) -> Result<(), Error> {
     let turns_file = file_of(args, "turns");
     let parsed = import::parse(&import::read_unpacked(&turns_file)?, &args.set);
     check(&turns_file, &parsed)?;
-    let (server, client) = LocalServer::start().await?;
-    let done = measure(args, output, &client, parsed, &questions).await;
+    let (server, client) = LocalServer::start(args.vectors.clone()).await?;
+    let done = measure(args, output, (&server, &client), parsed, &questions).await;
     server.stop().await?;
     done
 }
@@ -89,10 +87,11 @@ fn check(path: &Path, parsed: &Parsed) -> Result<(), Error> {
 async fn measure(
     args: &EvalArgs,
     output: Output,
-    client: &Client,
+    (server, client): (&LocalServer, &Client),
     parsed: Parsed,
     questions: &[Question],
 ) -> Result<(), Error> {
+    choose(args.retrieval, client).await?;
     let sessions = parsed.sessions;
     let started = std::time::Instant::now();
     let sent = import::send(client, sessions.clone(), &ProgressBar::hidden()).await;
@@ -102,6 +101,11 @@ async fn measure(
     }
     let seconds = started.elapsed().as_secs_f64();
     note(&format!("appended {} turns of {} sessions in {seconds:.1} s", sent.new, sent.sessions));
+    if args.retrieval != RetrievalArg::Words {
+        let started = std::time::Instant::now();
+        server.embedded().await;
+        note(&format!("embedded the rest in {:.1} s", started.elapsed().as_secs_f64()));
+    }
     let turns = Turns::new(&sessions, &sent.seqs);
     let mut run = RunFile::create(&args.out)?;
     let mut table = Table::new(&args.budgets);
@@ -134,6 +138,28 @@ async fn measure(
         latencies.to_text()
     );
     output.text(&text)
+}
+
+/// Lets the server's tenant search by what was chosen, unless a new tenant does so anyway.
+async fn choose(retrieval: RetrievalArg, client: &Client) -> Result<(), Error> {
+    if retrieval == RetrievalArg::Hybrid {
+        return Ok(());
+    }
+    let policy = v1::Policy {
+        retrieval: Some(v1::RetrievalPolicy {
+            mode: retrieval.wire().into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let paths = vec!["retrieval.mode".to_owned()];
+    let request = v1::UpdateTenantRequest {
+        policy: Some(policy),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        ..Default::default()
+    };
+    client.tenants.clone().update_tenant(request).await?;
+    Ok(())
 }
 
 /// The file of a run, written line by line.

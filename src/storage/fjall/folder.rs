@@ -10,7 +10,7 @@ use super::mark::Mark;
 use super::open_error::OpenError;
 
 /// The version of the layout of the data folder and of the record that this program writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The most copies of journals that are kept for an operator: the first one holds what was lost,
 /// later ones come from further starts of the same folder.
@@ -88,6 +88,8 @@ fn check_format(folder: &Path) -> Result<(), OpenError> {
     };
     match text.trim_end().strip_prefix("keepsake ").and_then(|version| version.parse().ok()) {
         Some(FORMAT_VERSION) => Ok(()),
+        // Rows of version 1 are read as they are; the program of version 1 reads none of ours.
+        Some(1) => replace_format(folder),
         Some(found) if found > FORMAT_VERSION => {
             Err(OpenError::FormatNewer { path: folder.to_owned(), found })
         }
@@ -100,11 +102,16 @@ fn write_format(folder: &Path) -> Result<(), OpenError> {
     if folder.join("fjall").exists() || folder.join("MARK").exists() {
         return Err(OpenError::FormatMissing { path: folder.to_owned() });
     }
+    // A folder made by others may be open to them; from now on it holds conversations.
+    #[cfg(unix)]
+    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .map_err(OpenError::file("write", folder))?;
+    replace_format(folder)
+}
+
+fn replace_format(folder: &Path) -> Result<(), OpenError> {
     let path = folder.join("FORMAT");
     let write = || -> io::Result<()> {
-        // A folder made by others may be open to them; from now on it holds conversations.
-        #[cfg(unix)]
-        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         let new = folder.join("FORMAT.new");
         let mut file = File::create(&new)?;
         writeln!(file, "keepsake {FORMAT_VERSION}")?;

@@ -44,6 +44,7 @@ pub fn settings(folder: &Path, engine: &str) -> Settings {
     let layers = Layers::default()
         .with_flag("data", Some(folder.to_str().expect("a temporary path is UTF-8").to_owned()))
         .with_flag("listen", Some("127.0.0.1:0".to_owned()))
+        .with_flag("embedding.model", Some("none".to_owned()))
         .with_flag("storage.engine", Some(engine.to_owned()));
     Settings::resolve(&layers).expect("the settings of tests are right")
 }

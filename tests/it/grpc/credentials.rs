@@ -37,6 +37,7 @@ fn methods() -> Vec<(&'static str, Vec<u8>, u8)> {
     };
     let key = pb::CreateApiKeyRequest { scopes: vec![1], ..Default::default() };
     let revoke = pb::RevokeApiKeyRequest { key_id: "none".into(), ..Default::default() };
+    let retry = pb::RetryJobRequest { job_id: "none".into(), ..Default::default() };
     let tenant = pb::CreateTenantRequest { tenant_id: "new".into(), ..Default::default() };
     vec![
         ("MemoryService/CreateSession", read.clone(), WRITE),
@@ -58,6 +59,8 @@ fn methods() -> Vec<(&'static str, Vec<u8>, u8)> {
         ("TenantService/CreateApiKey", key.encode_to_vec(), ADMIN | OPERATOR),
         ("TenantService/ListApiKeys", vec![], ADMIN | OPERATOR),
         ("TenantService/RevokeApiKey", revoke.encode_to_vec(), ADMIN | OPERATOR),
+        ("TenantService/ListJobs", vec![], ADMIN | OPERATOR),
+        ("TenantService/RetryJob", retry.encode_to_vec(), ADMIN | OPERATOR),
     ]
 }
 

@@ -199,7 +199,11 @@ async fn a_policy_is_in_force_for_the_next_call() {
     let status = tenants.update_tenant(late).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "VERSION_MISMATCH"));
     assert_eq!(values(&status)["current_version"], "2");
-    let known = pb::RetrievalPolicy { retrieved_turns_max: Some(0), language: "de".into() };
+    let known = pb::RetrievalPolicy {
+        retrieved_turns_max: Some(0),
+        language: "de".into(),
+        mode: pb::RetrievalMode::Hybrid.into(),
+    };
     let off = pb::Policy { retrieval: Some(known.clone()), ..Default::default() };
     tenants.update_tenant(set(&["retrieval"], off)).await.unwrap();
     let answer = memory.build_context(context("s", "what did I say?", 500)).await.unwrap();

@@ -32,7 +32,8 @@ async fn world(turns: usize) -> World {
 
 async fn fork(world: &World) -> Result<bool, Reason> {
     let (source, new, id) = (session("s"), session("f"), Some(request_id(2)));
-    let forked = world.memory.fork_session(&world.tenant, &source, None, &new, id).await;
+    let forked =
+        world.memory.fork_session(&world.tenant, &source, None, &new, &world.policy, id).await;
     forked.map(|answered| answered.replayed).map_err(|failure| failure.reason())
 }
 

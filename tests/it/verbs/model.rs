@@ -215,8 +215,9 @@ impl Pair {
         let at = source.as_ref().map(|life| at % (life.last + 1)).filter(|at| *at > 0);
         let (from, new) = (session(from), session(to));
         let memory = &self.world.memory;
-        let answered =
-            memory.fork_session(&self.world.tenant, &from, at.map(Seq), &new, None).await;
+        let answered = memory
+            .fork_session(&self.world.tenant, &from, at.map(Seq), &new, &self.world.policy, None)
+            .await;
         let taken = self.lives.contains_key(to);
         let Some(source) = source.filter(|_| !taken) else {
             let wanted = if taken { Reason::SessionExists } else { Reason::SessionNotFound };

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use keepsake::chance::SystemChance;
 use keepsake::clock::ManualClock;
 use keepsake::context::Format;
+use keepsake::embed::{Embedder, Hashed};
 use keepsake::error::Failure;
 use keepsake::memory::{
-    Answered, BuildRequest, Built, Filter, Memory, NewTenant, Partitions, Scope, Target,
+    Answered, BuildRequest, Built, Filter, Memory, NewTenant, Partitions, PolicyChange, Scope,
+    Target,
 };
 use keepsake::sessions::{Append, NewTurn};
 use keepsake::storage::{Batch, CommitError, MemStore, Read, Revision, Row, Store, StoreError};
@@ -23,6 +25,9 @@ use keepsake::types::{
 pub struct Fragile {
     inner: Box<dyn Store>,
     commits_left: AtomicI64,
+    /// How many commits are answered before one is kept without an answer.
+    answers_left: AtomicI64,
+    commits: AtomicI64,
     stalled: std::sync::Mutex<Option<Vec<u8>>>,
     failure: std::sync::Mutex<StoreError>,
 }
@@ -32,6 +37,8 @@ impl Fragile {
         Self {
             inner: Box::new(inner),
             commits_left: AtomicI64::new(i64::MAX),
+            answers_left: AtomicI64::new(i64::MAX),
+            commits: AtomicI64::new(0),
             stalled: std::sync::Mutex::new(None),
             failure: std::sync::Mutex::new(StoreError::Closed),
         }
@@ -47,9 +54,26 @@ impl Fragile {
         self.commits_left.store(commits, Ordering::SeqCst);
     }
 
+    /// From now on `commits` commits succeed; the next one is kept, but its answer is lost, and
+    /// none succeeds after it.
+    pub fn lose_after(&self, commits: i64) {
+        self.answers_left.store(commits, Ordering::SeqCst);
+    }
+
     /// The store works again.
     pub fn mend(&self) {
         self.break_after(i64::MAX);
+        self.lose_after(i64::MAX);
+    }
+
+    /// How many commits were kept.
+    pub fn commits(&self) -> i64 {
+        self.commits.load(Ordering::SeqCst)
+    }
+
+    /// Puts a row behind the back of the verbs.
+    pub async fn put(&self, key: Vec<u8>, value: Vec<u8>) {
+        self.inner.commit(Batch::new().put(key, value)).await.unwrap();
     }
 
     /// Reads of this key wait for ever.
@@ -85,10 +109,14 @@ impl Store for Fragile {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Revision, CommitError> {
-        if self.commits_left.fetch_sub(1, Ordering::SeqCst) <= 0 {
-            return Err(CommitError::Store(self.failure.lock().unwrap().clone()));
+        let failed = || Err(CommitError::Store(self.failure.lock().unwrap().clone()));
+        let answers = self.answers_left.fetch_sub(1, Ordering::SeqCst);
+        if self.commits_left.fetch_sub(1, Ordering::SeqCst) <= 0 || answers < 0 {
+            return failed();
         }
-        self.inner.commit(batch).await
+        let committed = self.inner.commit(batch).await;
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        if answers == 0 { failed() } else { committed }
     }
 
     async fn faulted(&self) -> StoreError {
@@ -107,14 +135,24 @@ pub struct World {
     pub memory: Memory,
     pub tenant: TenantId,
     pub policy: Policy,
+    embedder: Option<Arc<dyn Embedder>>,
 }
 
 /// Monday, 1 January 2024, 00:00 UTC.
 pub const START: Timestamp = Timestamp(1_704_067_200_000);
 pub const HOUR_MS: i64 = 3_600_000;
 
-fn memory(store: Arc<Fragile>, clock: Arc<ManualClock>) -> Memory {
-    Memory::new(store, clock, Arc::new(SystemChance), Partitions::new(1 << 26), &[7; 32])
+fn memory(
+    store: Arc<Fragile>,
+    clock: Arc<ManualClock>,
+    embedder: Option<Arc<dyn Embedder>>,
+) -> Memory {
+    let partitions = Partitions::new(1 << 26);
+    let memory = Memory::new(store, clock, Arc::new(SystemChance), partitions, &[7; 32]);
+    match embedder {
+        Some(embedder) => memory.with_embedder(embedder),
+        None => memory,
+    }
 }
 
 impl World {
@@ -122,25 +160,56 @@ impl World {
         Self::over(MemStore::new()).await
     }
 
+    /// With an embedder that knows words only.
+    pub async fn embedding() -> Self {
+        Self::with_embedder(Arc::new(Hashed::new())).await
+    }
+
+    pub async fn with_embedder(embedder: Arc<dyn Embedder>) -> Self {
+        Self::made(MemStore::new(), Some(embedder)).await
+    }
+
     pub async fn over(store: impl Store + 'static) -> Self {
+        Self::made(store, None).await
+    }
+
+    async fn made(store: impl Store + 'static, embedder: Option<Arc<dyn Embedder>>) -> Self {
         let (store, clock) = (Arc::new(Fragile::over(store)), Arc::new(ManualClock::new(START)));
-        let memory = memory(store.clone(), clock.clone());
+        let memory = memory(store.clone(), clock.clone(), embedder.clone());
         let (tenant, policy) = (TenantId::parse("t").unwrap(), Policy::initial());
         let new = NewTenant { tenant: tenant.clone(), policy: policy.clone() };
         memory.create_tenant(&new, None).await.unwrap();
-        Self { store, clock, memory, tenant, policy }
+        Self { store, clock, memory, tenant, policy, embedder }
     }
 
     /// The same store and clock after a restart.
     pub fn restarted(&self) -> Self {
+        self.restart(self.embedder.clone())
+    }
+
+    /// The same store and clock after a restart with another embedder.
+    pub fn restarted_with(&self, embedder: Arc<dyn Embedder>) -> Self {
+        self.restart(Some(embedder))
+    }
+
+    fn restart(&self, embedder: Option<Arc<dyn Embedder>>) -> Self {
         self.store.mend();
         Self {
             store: self.store.clone(),
             clock: self.clock.clone(),
-            memory: memory(self.store.clone(), self.clock.clone()),
+            memory: memory(self.store.clone(), self.clock.clone(), embedder.clone()),
             tenant: self.tenant.clone(),
             policy: self.policy.clone(),
+            embedder,
         }
+    }
+
+    /// Makes the world's summary policy the tenant's.
+    pub async fn keep_policy(&mut self) {
+        let change =
+            PolicyChange { summaries: Some(self.policy.summaries), ..PolicyChange::default() };
+        let (tenant, _) = self.memory.update_tenant(&self.tenant, &change, None).await.unwrap();
+        self.policy = (*tenant.policy).clone();
     }
 
     pub async fn append(&self, request: &Append) -> Answered {

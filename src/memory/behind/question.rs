@@ -1,0 +1,79 @@
+//! Vectors of questions: from a cache, or embedded while the caller waits, within limits.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::sync::Cache;
+
+use crate::embed::Urgency;
+use crate::memory::{Degraded, Memory, query::time_left};
+use crate::retrieve::Embeddable;
+use crate::types::TenantId;
+
+/// How much memory vectors of questions may take, in bytes: some 10,000 of them.
+const BYTES_MAX: u64 = 32 << 20;
+/// What an entry takes beside its text and its numbers, in bytes.
+const ENTRY_BYTES: usize = 128;
+/// How long a question waits for its vector when the caller sets no deadline: a hundred times what
+/// one takes.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// Vectors of questions that were asked before. The tenant is part of the key: how fast an answer
+/// comes tells nobody what others ask.
+pub struct Questions {
+    known: Cache<(TenantId, String), Arc<[f32]>>,
+}
+
+impl Questions {
+    /// None yet.
+    pub fn new() -> Self {
+        let bytes = |(_, text): &(TenantId, String), vector: &Arc<[f32]>| {
+            u32::try_from(text.len() + size_of_val::<[f32]>(vector) + ENTRY_BYTES)
+                .unwrap_or(u32::MAX)
+        };
+        Self { known: Cache::builder().max_capacity(BYTES_MAX).weigher(bytes).build() }
+    }
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// The unit vector of a question.
+    ///
+    /// # Errors
+    /// [`Degraded::Language`] when the embedder does not cover its language, [`Degraded::Vector`]
+    /// when it cannot be had before the deadline.
+    pub(in crate::memory) async fn question_vector(
+        &self,
+        tenant: &TenantId,
+        asked: Embeddable,
+        deadline: Option<Instant>,
+    ) -> Result<Arc<[f32]>, Degraded> {
+        let Some(embedder) = &self.embedder else { return Err(Degraded::Vector) };
+        if !asked.language.is_empty() && !embedder.covers(asked.language) {
+            return Err(Degraded::Language);
+        }
+        let key = (tenant.clone(), asked.text);
+        if let Some(known) = self.questions.known.get(&key) {
+            return Ok(known);
+        }
+        let wait = time_left(deadline).map_or(WAIT_MAX, |left| left.min(WAIT_MAX));
+        let embedding = embedder.embed(Urgency::Query, vec![key.1.clone()]);
+        match tokio::time::timeout(wait, embedding).await {
+            Ok(Ok(vectors)) => {
+                let vector: Arc<[f32]> = vectors.into_iter().next().ok_or(Degraded::Vector)?.into();
+                self.questions.known.insert(key, vector.clone());
+                Ok(vector)
+            }
+            Ok(Err(error)) => {
+                tracing::debug!("a question is not embedded: {error}");
+                Err(Degraded::Vector)
+            }
+            Err(_) => Err(Degraded::Vector),
+        }
+    }
+}
