@@ -60,7 +60,7 @@ impl Weights {
         vicinity: 0.5,
         session: 0.4,
         cosine_turn: 0.3,
-        cosine_piece: 0.7,
+        cosine_piece: 0.5,
         cosine_vicinity: 0.3,
         name_term: 0.5,
         idle_term: 0.5,
