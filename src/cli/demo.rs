@@ -40,13 +40,19 @@ pub struct DemoArgs {
 /// Plays the conversation, asks, and writes what came back.
 pub(super) async fn run(args: &DemoArgs, output: Output) -> Result<(), Error> {
     let (server, client) = LocalServer::start(None).await?;
-    let done = play(args, output, client).await;
+    let done = play(args, output, &server, client).await;
     server.stop().await?;
     done
 }
 
-async fn play(args: &DemoArgs, output: Output, mut client: Client) -> Result<(), Error> {
+async fn play(
+    args: &DemoArgs,
+    output: Output,
+    server: &LocalServer,
+    mut client: Client,
+) -> Result<(), Error> {
     let turns = append(&client).await?;
+    server.embedded().await;
     if !output.is_json() {
         output.text(&format!("{turns} turns of eight days went in.\n"))?;
     }

@@ -26,8 +26,9 @@ pub(super) const ENGLISH: Table = Table {
     acknowledgement: "ok okay k kk thanks thank thx ty cheers yes yeah yep yup sure nope nah great \
         good nice cool perfect awesome excellent amazing wonderful lovely fine right correct \
         exactly agree agreed absolutely definitely indeed totally alright got get it gotcha \
-        understood understand see makes make sense sounds sound hello hi hey bye goodbye morning evening \
-        night please sorry welcome continue go going ahead proceed next more again repeat retry \
+        understood understand see makes make sense sounds sound hello hi hey bye goodbye morning \
+        evening night please sorry welcome continue go going ahead proceed next more again repeat \
+        retry \
         try redo explain elaborate clarify expand simplify shorten shorter longer shorten brief \
         briefer detail details detailed example examples mean meaning means meant tell say give \
         show help wait stop wow oh ah hmm hm um uh lol haha hah well now much lot appreciate \
