@@ -255,7 +255,7 @@ fn parts(group: &mut BenchmarkGroup<'_, WallTime>, model: &Model) {
             let query =
                 Query { text: QUERY, previous_user_text: None, as_of: AS_OF, ..Query::default() };
             rank(&Request {
-                sources: &[Source { index: &index, horizon: None }],
+                sources: &[Source { index: &index, horizon: None, words_from: None }],
                 query,
                 filter: &|_, _| true,
                 hits_max: 200,

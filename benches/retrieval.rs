@@ -117,8 +117,11 @@ fn ranking(group: &mut BenchmarkGroup<'_, WallTime>, size: usize) {
         bytes / size,
         user.resident_bytes / size,
     );
-    let sources: Vec<Source<'_>> =
-        user.sessions.iter().map(|index| Source { index, horizon: None }).collect();
+    let sources: Vec<Source<'_>> = user
+        .sessions
+        .iter()
+        .map(|index| Source { index, horizon: None, words_from: None })
+        .collect();
     let vector = vector(&mut words::Numbers::new(9));
     for (name, mode) in
         [("words", Mode::Words), ("vectors", Mode::Vectors), ("hybrid", Mode::Hybrid)]

@@ -138,6 +138,18 @@ class Chat:
         self._check_account(answer)
         return answer
 
+    def embedded(self):
+        """Waits until what is retrieved goes by meaning too, and no longer changes by itself."""
+        for _ in range(600):
+            lacking = [
+                self.memory.GetSession(api.GetSessionRequest(session_id=session), timeout=5)
+                .pending.vectors_pending for session in (self.before, self.session)
+            ]
+            if not any(lacking):
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"turns without vectors after a minute: {lacking}")
+
     def _check_account(self, answer):
         """Turns shown and ranges not shown are all living turns, none twice."""
         shown = {
@@ -197,6 +209,7 @@ def fill(chat):
     chat.memory.CreateSession(api.CreateSessionRequest(
         session_id=chat.session, user_id=chat.user, pinned_instructions=RULES))
     chat.append(*past(70, "Arosa"))
+    chat.embedded()
 
 
 def recall(chat):

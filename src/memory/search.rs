@@ -118,7 +118,15 @@ pub(super) struct Asked {
     previous: Option<String>,
     /// In the named session only turns before this one are searched.
     horizon: Option<Seq>,
+    /// In the named session turns from this one on are found by words alone.
+    words_from: Option<Seq>,
 }
+
+/// Turns that came no longer than this before the last user turn, and not before the user turn
+/// before it, may lack their vectors at that turn. They are found by words alone while it is the
+/// last, so that what is retrieved for it stays as it is while an answer is worked out in many
+/// calls.
+const SETTLING_MS: i64 = 30_000;
 
 impl Asked {
     /// The query, or else the last user turn of the session.
@@ -129,17 +137,29 @@ impl Asked {
                 text: query.to_owned(),
                 previous: users.next().map(Turn::searchable_text),
                 horizon: None,
+                words_from: None,
             },
             None => {
-                let last = users.next();
+                let (last, before) = (users.next(), users.next());
                 Self {
                     text: last.map(Turn::searchable_text).unwrap_or_default(),
-                    previous: users.next().map(Turn::searchable_text),
+                    previous: before.map(Turn::searchable_text),
                     horizon: last.map(|turn| turn.seq),
+                    words_from: last.map(|last| words_from(turns, last, before)),
                 }
             }
         }
     }
+}
+
+/// The first turn that is found by words alone while `last` is the last user turn and `before` the
+/// one before it.
+fn words_from(turns: &[Turn], last: &Turn, before: Option<&Turn>) -> Seq {
+    let first = before.map_or(Seq(0), |before| before.seq);
+    let since = last.committed_at.0.saturating_sub(SETTLING_MS);
+    let below = turns.iter().rev().skip_while(|turn| turn.seq >= last.seq);
+    let settling = below.take_while(|turn| turn.seq >= first && turn.committed_at.0 >= since);
+    settling.last().map_or(last.seq, |turn| turn.seq)
 }
 
 /// The vector of a question, or why there is none.
@@ -175,9 +195,13 @@ fn sources<'a>(
     copies: &'a [RwLockReadGuard<'_, Partition>],
     asked: &Asked,
 ) -> Vec<Source<'a>> {
-    let source = |(place, copy): (usize, &'a RwLockReadGuard<'_, Partition>)| Source {
-        index: copy.index(),
-        horizon: asked.horizon.filter(|_| corpus.own == Some(place)),
+    let source = |(place, copy): (usize, &'a RwLockReadGuard<'_, Partition>)| {
+        let is_own = corpus.own == Some(place);
+        Source {
+            index: copy.index(),
+            horizon: asked.horizon.filter(|_| is_own),
+            words_from: asked.words_from.filter(|_| is_own),
+        }
     };
     copies.iter().enumerate().map(source).collect()
 }
@@ -253,8 +277,8 @@ fn coverage(sources: &[Source<'_>], meaning: &Meaning) -> Option<Coverage> {
     }
     let mut coverage = Coverage { turns: 0, turns_embedded: 0 };
     for source in sources {
-        coverage.turns += source.index.wanting(source.horizon) as u64;
-        coverage.turns_embedded += source.index.vectors_known(source.horizon) as u64;
+        coverage.turns += source.wanting() as u64;
+        coverage.turns_embedded += source.vectors_known() as u64;
     }
     Some(coverage)
 }

@@ -38,7 +38,9 @@ impl Cosines {
         for part in &partition.parts {
             let of_session = part.index.vectors.cosines(&query);
             for turn in 0..part.turns.len() {
-                cosines.push(of_session.get(part.index.vectors_of(turn)).unwrap_or_default());
+                let own = part.index.vectors_of(turn);
+                let own = if turn < part.with_vectors { own } else { 0..0 };
+                cosines.push(of_session.get(own).unwrap_or_default());
             }
             cosines.add_vicinity(part.turns.clone());
         }

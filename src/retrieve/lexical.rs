@@ -29,6 +29,8 @@ pub(super) struct Part<'a> {
     pub(super) first_passage: usize,
     /// How many passages take part.
     passages: usize,
+    /// How many of the first turns take part by their vectors.
+    pub(super) with_vectors: usize,
 }
 
 impl<'a> Partition<'a> {
@@ -47,6 +49,7 @@ impl<'a> Partition<'a> {
                 turns: partition.turns..partition.turns + turns,
                 first_passage: partition.passages,
                 passages,
+                with_vectors: source.turns_with_vectors(),
             });
             partition.turns += turns;
             partition.passages += passages;

@@ -39,6 +39,31 @@ pub struct Source<'a> {
     pub index: &'a SessionIndex,
     /// Turns at or above it take part in nothing, statistics included; none: all take part.
     pub horizon: Option<Seq>,
+    /// Turns at or above it take part by words alone, whether they have vectors or not, so that
+    /// vectors that come for them change nothing; none: all that have vectors use them.
+    pub words_from: Option<Seq>,
+}
+
+impl Source<'_> {
+    /// The turns below it may take part by their vectors.
+    fn vectors_below(&self) -> Option<Seq> {
+        [self.horizon, self.words_from].into_iter().flatten().min()
+    }
+
+    /// How many turns that may take part by their vectors have something to embed.
+    pub fn wanting(&self) -> usize {
+        self.index.wanting(self.vectors_below())
+    }
+
+    /// How many of these have their vectors.
+    pub fn vectors_known(&self) -> usize {
+        self.index.vectors_known(self.vectors_below())
+    }
+
+    /// How many of the first turns may take part by their vectors.
+    pub(super) fn turns_with_vectors(&self) -> usize {
+        self.index.turns_below(self.vectors_below())
+    }
 }
 
 /// What is asked, of whom, and how the answer is limited.

@@ -3,9 +3,7 @@
 use crate::retrieve::Language;
 use crate::summarize::{
     Line, SUMMARIZER_VERSION, SUMMARY_PERCENT, Span, Summary,
-    features::{
-        self, Read, Readers, Standing, Voice, standing, without_fillers, without_tail, worth,
-    },
+    features::{Read, Readers, Standing, Voice, standing, without_fillers, without_tail, worth},
     select::{Candidate, select},
     sentences::{CAPTION, Kind, Sentence, sentences},
     summary::SUMMARY_TOKENS_MAX,
@@ -238,7 +236,7 @@ fn stand_alone(pieces: &[Piece], at: usize, asked: Option<&Asked>) -> Option<(St
         }
         Standing::Points if piece.follows && at > 0 => joined(pieces, at),
         Standing::Points | Standing::Answers if is_first => {
-            let asked = asked.filter(|_| !features::is_bare(&piece.read))?;
+            let asked = asked.filter(|_| !piece.read.bare)?;
             let text = format!("[{}: {}] {}", asked.speaker, asked.text, piece.text);
             Some((text, piece.value.max(0.8), false))
         }

@@ -37,6 +37,8 @@ pub(super) struct Read {
     pub(super) names: FxHashSet<u64>,
     pub(super) numbers: FxHashSet<u64>,
     pub(super) asks: bool,
+    /// Whether nothing but yes, no, thanks and the names of speakers is in it.
+    pub(super) bare: bool,
 }
 
 /// How well a sentence stands alone.
@@ -79,8 +81,15 @@ impl Readers {
         let trimmed = text.trim_end_matches(|c: char| !c.is_alphanumeric() && !is_question(c));
         let asks =
             trimmed.ends_with(is_question) || words.opens_with_question && !text.ends_with('!');
-        Read { words, language, names, numbers, asks }
+        let spoken_to = words.words.iter().filter(|word| is_speaker(&self.speakers, word)).count();
+        let bare = words.stems.len() <= spoken_to;
+        Read { words, language, names, numbers, asks, bare }
     }
+}
+
+/// Whether `word` (case-folded) is a word of a speaker's name, or a short form of one.
+fn is_speaker(speakers: &[String], word: &str) -> bool {
+    speakers.iter().any(|known| known == word || word.len() >= 3 && known.starts_with(word))
 }
 
 fn is_question(c: char) -> bool {
@@ -98,8 +107,7 @@ fn specifics(text: &str, speakers: &[String]) -> (FxHashSet<u64>, FxHashSet<u64>
             numbers.insert(hash(word));
         } else if at > 0 && first.is_uppercase() && word.chars().count() > 1 && !contracted(word) {
             let name = word.to_lowercase();
-            let short = name.len() >= 3;
-            if !speakers.iter().any(|known| *known == name || short && known.starts_with(&name)) {
+            if !is_speaker(speakers, &name) {
                 names.insert(hash(&name));
             }
         }
@@ -241,9 +249,4 @@ fn reacts(read: &Read, cues: &Cues) -> bool {
 pub(super) fn says_change(read: &Read) -> bool {
     let row = cues(read.language).changes;
     read.words.words.iter().any(|word| has(row, word))
-}
-
-/// Whether nothing but yes, no and their like is in it.
-pub(super) fn is_bare(read: &Read) -> bool {
-    read.words.stems.is_empty()
 }

@@ -69,7 +69,7 @@ fn check_after(
     expected: &str,
     language: &str,
 ) {
-    let sources = [Source { index, horizon: None }];
+    let sources = [Source { index, horizon: None, words_from: None }];
     let query = Query { text, previous_user_text, ..Query::default() };
     let found = to_embed(&query, &sources).map(|found| (found.text, found.language));
     let found = found.as_ref().map(|(text, language)| (text.as_str(), *language));

@@ -50,7 +50,7 @@ fn ask_by<'a>(sources: &'a [Source<'a>], text: &'a str, mode: Mode) -> Ranking {
 }
 
 fn whole(index: &SessionIndex) -> [Source<'_>; 1] {
-    [Source { index, horizon: None }]
+    [Source { index, horizon: None, words_from: None }]
 }
 
 fn seqs(ranking: &Ranking) -> Vec<u64> {
@@ -147,14 +147,14 @@ fn the_vicinity_of_a_turn_ends_at_its_session() {
 #[test]
 fn vectors_at_or_above_the_horizon_change_nothing() {
     let chat = persons();
-    let below = [Source { index: &chat, horizon: Some(Seq(20)) }];
+    let below = [Source { index: &chat, horizon: Some(Seq(20)), words_from: None }];
     let before = ask_by(&below, "Who owns a canine?", Mode::Hybrid);
     let mut grown = chat.clone();
     for seq in 20..=22 {
         let vectors = vec![meaning("canine"), meaning("Who owns a canine?")];
         assert!(grown.set_vectors(Seq(seq), &TurnVectors::quantise(&vectors)));
     }
-    let below = [Source { index: &grown, horizon: Some(Seq(20)) }];
+    let below = [Source { index: &grown, horizon: Some(Seq(20)), words_from: None }];
     assert_eq!(ask_by(&below, "Who owns a canine?", Mode::Hybrid), before);
     assert_ne!(ask_by(&whole(&grown), "Who owns a canine?", Mode::Hybrid), before);
 }

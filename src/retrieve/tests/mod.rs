@@ -42,7 +42,7 @@ fn session(lines: &str) -> SessionIndex {
 
 fn ask(sessions: &[&SessionIndex], text: &str) -> Ranking {
     let sources: Vec<Source<'_>> =
-        sessions.iter().map(|index| Source { index, horizon: None }).collect();
+        sessions.iter().map(|index| Source { index, horizon: None, words_from: None }).collect();
     ask_sources(&sources, Query { text, ..Query::default() })
 }
 

@@ -80,7 +80,7 @@ fn code_identifiers_are_found_whole_and_in_parts() {
 #[test]
 fn turns_at_or_above_the_horizon_change_nothing() {
     let whole = assistant_chat();
-    let lines = |seq: u64| Source { index: &whole, horizon: Some(Seq(seq)) };
+    let lines = |seq: u64| Source { index: &whole, horizon: Some(Seq(seq)), words_from: None };
     let query = Query { text: "What am I allergic to, peanuts?", ..Query::default() };
     let mut grown = whole.clone();
     let before = ask_sources(&[lines(21)], query);
@@ -91,7 +91,8 @@ fn turns_at_or_above_the_horizon_change_nothing() {
         created_at: Timestamp(0),
         terms: &analyse_text("I am allergic to peanuts and peanuts. Ich bin allergisch.", None),
     });
-    let after = ask_sources(&[Source { index: &grown, horizon: Some(Seq(21)) }], query);
+    let after =
+        ask_sources(&[Source { index: &grown, horizon: Some(Seq(21)), words_from: None }], query);
     assert_eq!(before, after);
     assert!(before.hits.iter().all(|hit| hit.seq < Seq(21)));
     assert_eq!(ask_sources(&[lines(1)], query), no_signal(NoSignal::EmptyPartition));
@@ -100,7 +101,7 @@ fn turns_at_or_above_the_horizon_change_nothing() {
 #[test]
 fn a_filter_limits_hits_and_changes_no_score() {
     let (chat, text) = (assistant_chat(), "Which restaurant is free of peanuts?");
-    let sources = [Source { index: &chat, horizon: None }];
+    let sources = [Source { index: &chat, horizon: None, words_from: None }];
     let all = ask(&[&chat], text);
     let filter = |_: usize, seq: Seq| seq.0 % 2 == 1;
     let query = Query { text, ..Query::default() };
@@ -141,7 +142,7 @@ fn a_long_turn_shows_its_best_passage() {
 #[test]
 fn a_query_that_says_too_little_borrows_from_the_turn_before_at_half_weight() {
     let chat = session("U: The plumber charged 80 euros.\nA: ok\nU: My dentist charged 200 euros.");
-    let sources = [Source { index: &chat, horizon: None }];
+    let sources = [Source { index: &chat, horizon: None, words_from: None }];
     let previous_user_text = Some("Tell me about the dentist");
     let with = Query { text: "How much charged?", previous_user_text, ..Query::default() };
     assert_eq!(ask_sources(&sources, with).hits[0].seq, Seq(3));
@@ -189,7 +190,7 @@ fn a_declared_kind_is_over_the_kind_that_is_seen() {
         "U: I keep bees on the roof.\nA: How many hives of bees do you keep?\n\
          U: Two hives on the roof.\nA: Two hives of bees on a roof need little.",
     );
-    let sources = [Source { index: &chat, horizon: None }];
+    let sources = [Source { index: &chat, horizon: None, words_from: None }];
     let query = Query { text: "What do I know of hives?", ..Query::default() };
     let declared = |kind| Query { kind: Some(kind), ..query };
     let scores = |query| {

@@ -116,6 +116,18 @@ fn an_answer_brings_its_question_and_a_pointer_the_sentence_before() {
 }
 
 #[test]
+fn thanks_to_somebody_by_name_answer_no_question() {
+    check(
+        "Ann: Did you bring the blue tent along?
+         Ben: Thanks, Ann!
+         Ann: I left mine in Oslo on Monday.",
+        expect![[r#"
+            3 Ann: I left mine in Oslo on Monday.
+        "#]],
+    );
+}
+
+#[test]
 fn the_newest_version_of_a_fact_is_marked_and_the_older_goes() {
     check(
         "u: My marathon in Hamburg starts at 8:15 on Sunday.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use keepsake::embed::Scripted;
 use keepsake::error::Reason;
-use keepsake::memory::{Degraded, Worked};
+use keepsake::memory::{Built, Degraded, Worked};
 use keepsake::record::{
     Head, JobKind, JobRow, JobState, PendingRow, SummaryRow, VectorRow, decode, keys,
 };
@@ -98,6 +98,31 @@ async fn an_answer_is_the_same_from_a_copy_that_was_brought_up_and_from_one_that
     assert_eq!(warm.context, cold.context);
     assert_eq!(warm.session_change, cold.session_change);
     assert!(!summaries(&world, head(&world, "s").await.incarnation).await.is_empty());
+}
+
+#[tokio::test]
+async fn vectors_that_come_while_an_answer_is_worked_out_change_nothing_retrieved_for_it() {
+    let world = World::embedding().await;
+    filled(&world, "s", 0, 60).await;
+    settle(&world).await;
+    world.clock.advance(HOUR_MS);
+    // The answer and the next question come at once: neither has its vectors when it is asked.
+    let latest = "Bring the workshop of Kyoto to mind, with all its tools.";
+    world.append(&append("s", "ann", &[latest, latest, "Which workshop is in Kyoto?"])).await;
+    let first = world.build(of_session("s"), "").await;
+    assert_eq!(first.degraded, [], "the latest exchange is not waited for");
+    settle(&world).await;
+    let second = world.build(of_session("s"), "").await;
+    assert_eq!(second.context, first.context);
+    let hits = |built: &Built| -> Vec<(Seq, f64)> {
+        built.ranked.hits.iter().map(|hit| (hit.seq, hit.score)).collect()
+    };
+    assert_eq!(hits(&second), hits(&first));
+    // With the next question they take part.
+    world.clock.advance(HOUR_MS);
+    world.append(&append("s", "ann", &["And which one is in Perth?"])).await;
+    let third = world.build(of_session("s"), "").await;
+    assert_eq!(third.ranked.coverage.map(|c| (c.turns, c.turns_embedded)), Some((63, 63)));
 }
 
 #[tokio::test]
