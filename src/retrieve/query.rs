@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use crate::retrieve::{
     ChatKind, Language, Stem,
     dates::{AskedDate, asked_dates},
-    rules::{Rules, WordKind, rules},
+    rules::{Rules, WordKind, by_rule_words, rules},
     words::{Idle, each_word},
 };
 use crate::types::Timestamp;
@@ -25,6 +25,9 @@ const SAID_REACH: usize = 4;
 
 /// Text beyond this many bytes of a query is not read: it holds far more words than are kept.
 const QUERY_BYTES_MAX: usize = 64 * 1024;
+
+/// So many bytes of a query show its language by their words.
+const TOLD_BYTES_MAX: usize = 400;
 
 /// What is asked of the past.
 #[derive(Debug, Clone, Copy, Default)]
@@ -131,13 +134,15 @@ pub(super) fn is_thin(asked: &Asked) -> bool {
     asked.informative().count() < INFORMATIVE_WORDS_MIN
 }
 
-/// The language of a query: what the caller says; what its script says; the partition's, where
-/// nine turns of ten are of one; what the text looks like; the partition's commonest.
+/// The language of a query: what the caller says; what its script says; what its little words say;
+/// the partition's, where nine turns of ten are of one; what the text looks like; the partition's
+/// commonest.
 pub(super) fn language_of(text: &str, hint: &str, languages: &[(Language, usize)]) -> Language {
     let turns: usize = languages.iter().map(|(_, count)| count).sum();
     let common = languages.first().copied();
     Language::parse(hint)
         .or_else(|| Language::by_script(text))
+        .or_else(|| by_rule_words(&surface_words(cut(text, TOLD_BYTES_MAX))))
         .or(common.filter(|(_, count)| count * 10 >= turns * 9).map(|(language, _)| language))
         .or_else(|| Language::detect(text))
         .or(common.map(|(language, _)| language))

@@ -152,6 +152,20 @@ pub(super) fn is_idle_anywhere(word: &str) -> bool {
     })
 }
 
+/// The language that at least two of the words (case-folded) are stop words of, more than of any
+/// other and more than twice as many as of English; none when there is no such language. So a
+/// question of four words, too short for statistics of letters, shows its language.
+pub(super) fn by_rule_words(words: &[String]) -> Option<Language> {
+    let count = |rules: &Rules| words.iter().filter(|w| rules.kind(w).is(WordKind::STOP)).count();
+    let counts: Vec<usize> = RULES.iter().map(|(_, rules)| count(rules)).collect();
+    let most = counts.iter().copied().max().filter(|most| *most >= 2)?;
+    let mut with_most = RULES.iter().zip(&counts).filter(|(_, count)| **count == most);
+    let (language, _) = with_most.next()?.0;
+    let english = rules(Language::English).map_or(0, count);
+    let clear = *language == Language::English || most > 2 * english;
+    (with_most.next().is_none() && clear).then_some(*language)
+}
+
 /// The rules of `language`, or none when it has no table: then it gets no flags.
 pub(super) fn rules(language: Language) -> Option<&'static Rules> {
     RULES.iter().find(|(known, _)| *known == language).map(|(_, rules)| rules)

@@ -106,6 +106,17 @@ fn the_words_of_one_name_are_one_speaker() {
 }
 
 #[test]
+fn a_short_question_shows_its_language_by_its_little_words() {
+    let chat = assistant_chat();
+    check(&chat, "Hat sie eine Katze?", "Hat sie eine Katze?", "de");
+    check(&chat, "Wo ist der Hund?", "Wo ist der Hund?", "de");
+    check(&chat, "Où est le chat ?", "Où est le chat ?", "fr");
+    check(&chat, "¿Dónde está el perro?", "¿Dónde está el perro?", "es");
+    check(&chat, "Was the hat in the car?", "Was the hat in the car?", "en");
+    check(&chat, "Who met Die Ärzte?", "Who met Die Ärzte?", "en");
+}
+
+#[test]
 fn other_languages_turn_names_and_the_rest_stays() {
     let chat = session(
         "Anna: Ich habe gestern in der Stadt ein altes Klavier gekauft.

@@ -72,6 +72,29 @@ fn a_question_in_other_words_finds_its_turn() {
 }
 
 #[test]
+fn what_is_like_enough_without_a_common_word_depends_on_how_much_there_is() {
+    // Two texts at a cosine of 0.4, which stands out of few turns and not out of many.
+    let vectors = |alike: f32| {
+        let mut vector = vec![0.0; 384];
+        (vector[0], vector[1]) = (alike, (1.0 - alike * alike).sqrt());
+        vector
+    };
+    let decided = |turns: usize| {
+        let mut index = session(&"Ann: I planted the pear tree.\n".repeat(turns));
+        for seq in 1..=turns as u64 {
+            assert!(index.set_vectors(Seq(seq), &TurnVectors::quantise(&[vectors(0.4)])));
+        }
+        let query = Query { text: "orchard", ..Query::default() };
+        let vector = vectors(1.0);
+        let sources = whole(&index);
+        let request = Request { vector: Some(&vector), ..request(&sources, query) };
+        rank(&request).decision
+    };
+    assert_eq!(decided(10), Decision::Retrieved);
+    assert_eq!(decided(500), Decision::NoSignal(NoSignal::NothingKnown));
+}
+
+#[test]
 fn acknowledgements_retrieve_nothing_however_alike_a_turn_is() {
     for chat in [assistant_chat(), persons_chat()] {
         let loud = IDLE.iter().filter(|text| {
