@@ -5,12 +5,11 @@ use crate::api::{
     parse_context::budget,
     render::SCOPES,
 };
-use crate::memory::PolicyChange;
+use crate::memory::{PolicyChange, SummaryChange};
 use crate::proto::v1 as pb;
 use crate::record::Scopes;
-use crate::sessions::marks;
 use crate::tokens::JSON_BYTES_MAX;
-use crate::types::{ModelPolicy, Policy, RetrievalMode, SummaryPolicy};
+use crate::types::{ModelPolicy, Policy, RetrievalMode};
 
 /// The most models of a tenant's own.
 const MODELS_MAX: usize = 32;
@@ -25,10 +24,13 @@ const TAIL_TOKENS_MAX: u32 = 1_000_000;
 const IDLE_MINUTES_MAX: u32 = 5_256_000;
 
 /// The fields of a policy that may be set, by their paths.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 19] = [
     "budget_tokens_default",
     "budget_tokens_max",
     "shares",
+    "shares.summary_percent",
+    "shares.recent_percent",
+    "shares.retrieved_percent",
     "retrieval",
     "retrieval.retrieved_turns_max",
     "retrieval.language",
@@ -37,6 +39,10 @@ const PATHS: [&str; 12] = [
     "models",
     "tokenizer_fallback",
     "summaries",
+    "summaries.tail_high_tokens",
+    "summaries.tail_low_tokens",
+    "summaries.idle_minutes",
+    "summaries.off",
     "*",
 ];
 
@@ -87,10 +93,7 @@ pub fn change(faults: &mut Faults, policy: pb::Policy, paths: &[String]) -> Poli
             }
         }
     }
-    if names("shares") {
-        let shares = policy.shares.unwrap_or_default();
-        change.shares = faults.shares("policy.shares", &shares);
-    }
+    change.shares = shares(faults, policy.shares.unwrap_or_default(), &names);
     let retrieval = policy.retrieval.unwrap_or_default();
     if names("retrieval") || names("retrieval.retrieved_turns_max") {
         let turns = retrieval.retrieved_turns_max.unwrap_or(200);
@@ -110,9 +113,7 @@ pub fn change(faults: &mut Faults, policy: pb::Policy, paths: &[String]) -> Poli
     if names("retrieval") || names("retrieval.mode") {
         change.retrieval_mode = Some(retrieval_mode(faults, retrieval.mode));
     }
-    if names("summaries") {
-        change.summaries = Some(summaries(faults, policy.summaries.unwrap_or_default()));
-    }
+    change.summaries = summaries(faults, policy.summaries.unwrap_or_default(), &names);
     if names("model_default") {
         faults.required_text("policy.model_default", &policy.model_default, NAME_BYTES_MAX);
         change.model_default = Some(policy.model_default);
@@ -137,26 +138,44 @@ fn retrieval_mode(faults: &mut Faults, mode: i32) -> RetrievalMode {
     }
 }
 
-fn summaries(faults: &mut Faults, given: pb::SummaryPolicy) -> SummaryPolicy {
+/// The shares that the paths name.
+fn shares(faults: &mut Faults, given: pb::Shares, names: &dyn Fn(&str) -> bool) -> [Option<u8>; 3] {
+    let whole = names("shares");
+    // A mistake in a part alone is found beside the other parts, when it is applied.
+    if whole && faults.shares("policy.shares", &given).is_none() {
+        return [None; 3];
+    }
+    let parts = [
+        ("shares.summary_percent", given.summary_percent),
+        ("shares.recent_percent", given.recent_percent),
+        ("shares.retrieved_percent", given.retrieved_percent),
+    ];
+    parts.map(|(path, percent)| {
+        (whole || names(path)).then_some(u8::try_from(percent).unwrap_or(u8::MAX))
+    })
+}
+
+/// The times of summaries that the paths name.
+fn summaries(
+    faults: &mut Faults,
+    given: pb::SummaryPolicy,
+    names: &dyn Fn(&str) -> bool,
+) -> SummaryChange {
+    let whole = names("summaries");
+    let named = |path: &str| whole || names(&format!("summaries.{path}"));
     let mut number = |name: &str, value: u32, (least, most): (u32, u32)| {
-        if value != 0 && !(least..=most).contains(&value) {
+        if named(name) && value != 0 && !(least..=most).contains(&value) {
             faults.add(format!("policy.summaries.{name}"), format!("must be {least} to {most}"));
         }
-        (value != 0).then_some(value)
+        named(name).then_some(value)
     };
     let tail = (TAIL_TOKENS_MIN, TAIL_TOKENS_MAX);
-    let summaries = SummaryPolicy {
+    SummaryChange {
         tail_high_tokens: number("tail_high_tokens", given.tail_high_tokens, tail),
         tail_low_tokens: number("tail_low_tokens", given.tail_low_tokens, (1, TAIL_TOKENS_MAX)),
         idle_minutes: number("idle_minutes", given.idle_minutes, (1, IDLE_MINUTES_MAX)),
-        off: given.off,
-    };
-    let high = marks(&summaries).tail_high_tokens;
-    if summaries.tail_low_tokens.is_some_and(|low| u64::from(low) > high / 2) {
-        let description = "must be at most half of `tail_high_tokens`";
-        faults.add("policy.summaries.tail_low_tokens", description);
+        off: named("off").then_some(given.off),
     }
-    summaries
 }
 
 fn models(faults: &mut Faults, models: Vec<pb::ModelPolicy>) -> Vec<ModelPolicy> {

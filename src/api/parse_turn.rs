@@ -39,7 +39,7 @@ fn new_turn(faults: &mut Faults, at: &str, turn: pb::NewTurn) -> Option<NewTurn>
         Some(pb::TurnStatus::Unspecified | pb::TurnStatus::Complete) | None => Status::Complete,
     };
     let parts = parts(faults, at, role, turn.parts);
-    if parts.iter().map(part_bytes).sum::<usize>() > TURN_BYTES_MAX {
+    if parts.iter().map(Part::bytes).sum::<usize>() > TURN_BYTES_MAX {
         faults.add(format!("{at}.parts"), format!("must hold at most {TURN_BYTES_MAX} bytes"));
     }
     Some(NewTurn {
@@ -196,15 +196,5 @@ fn has_content(part: &Part) -> bool {
         Part::ToolCall { .. } | Part::ToolResult { .. } | Part::Media(_) | Part::Opaque { .. } => {
             true
         }
-    }
-}
-
-fn part_bytes(part: &Part) -> usize {
-    match part {
-        Part::Text(text) => text.len(),
-        Part::ToolCall { arguments, .. } => arguments.len(),
-        Part::ToolResult { parts, .. } => parts.iter().map(part_bytes).sum(),
-        Part::Media(media) => media.caption.len() + media.uri.len(),
-        Part::Opaque { json, .. } => json.len(),
     }
 }

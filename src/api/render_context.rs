@@ -19,7 +19,7 @@ pub fn context(built: Built, policy_version: u64) -> pb::BuildContextResponse {
     let session = |source: usize| built.sessions[source].to_string();
     let Context { messages, payload_json, .. } = &built.context;
     let account = &built.context;
-    let mut components = components();
+    let mut components = components(built.ranked.embedder.as_deref());
     components.insert("layout".to_owned(), LAYOUT_VERSION.to_string());
     let tokenizer = built.model.tokenizer.key().to_owned();
     components.insert("tokenizer".to_owned(), tokenizer.clone());
@@ -99,19 +99,22 @@ pub fn found(found: Found, policy_version: u64, explain: bool) -> pb::SearchResp
         state: Some(state(
             (found.session_change, found.user_change),
             policy_version,
-            components(),
+            components(found.embedder.as_deref()),
             found.as_of,
         )),
         vectors: found.coverage.map(vectors),
     }
 }
 
-fn components() -> BTreeMap<String, String> {
-    BTreeMap::from([
+/// Versions of what took part; `embedder`: the key of the one whose vectors did.
+fn components(embedder: Option<&str>) -> BTreeMap<String, String> {
+    let mut components = BTreeMap::from([
         ("analysis".to_owned(), ANALYSIS_VERSION.to_string()),
         ("retrieval".to_owned(), RETRIEVAL_VERSION.to_string()),
         ("summarizer".to_owned(), SUMMARIZER_VERSION.to_string()),
-    ])
+    ]);
+    components.extend(embedder.map(|key| ("embedder".to_owned(), key.to_owned())));
+    components
 }
 
 fn vectors(coverage: Coverage) -> pb::VectorCoverage {

@@ -180,6 +180,7 @@ impl TenantApi {
         let wanted = request.state.to_string();
         let bound = [caller.tenant.as_str(), "jobs", tenant.as_str(), &wanted];
         let after = self.calls.pages.open(&bound, &request.page_token)?;
+        self.calls.memory.get_tenant(&tenant).await?;
         let page = self.calls.memory.list_jobs(&tenant, state, after.as_deref(), size).await?;
         let next_page_token = self.calls.pages.issue(&bound, page.next());
         let jobs = page.items.iter().map(render::job).collect();

@@ -170,10 +170,17 @@ fn innermost(error: &dyn std::error::Error) -> String {
     reason.to_string()
 }
 
+/// Whether the connection failed, not the server: tonic calls that UNKNOWN or CANCELLED.
+fn is_of_transport(status: &Status) -> bool {
+    let source = std::error::Error::source(status);
+    source.is_some_and(|source| source.is::<tonic::transport::Error>())
+}
+
 /// tonic reports its own deadline as CANCELLED; a caller of a command cancels nothing.
 fn effective_code(status: &Status) -> Code {
     match status.code() {
         Code::Cancelled if status.message() == "Timeout expired" => Code::DeadlineExceeded,
+        Code::Unknown | Code::Cancelled if is_of_transport(status) => Code::Unavailable,
         code => code,
     }
 }

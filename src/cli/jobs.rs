@@ -3,7 +3,11 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::{
-    Client, Error, Output, output::Paint, render::in_words, session::page_size, wire::show_time,
+    Client, Error, Output,
+    output::Paint,
+    render::in_words,
+    session::{page_size, parse_limit},
+    wire::show_time,
 };
 use crate::proto::v1;
 
@@ -20,7 +24,7 @@ pub struct JobsArgs {
     #[arg(long, value_enum)]
     state: Option<JobStateArg>,
     /// How many at most.
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_limit)]
     limit: usize,
 }
 

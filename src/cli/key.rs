@@ -5,7 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::cli::{
     Client, Error, Output,
     render::in_words,
-    session::page_size,
+    session::{page_size, parse_limit},
     wire::{parse_time, show_time},
 };
 use crate::proto::v1;
@@ -45,7 +45,7 @@ pub enum KeyCommand {
         #[arg(long, default_value = "", hide_default_value = true)]
         tenant: String,
         /// How many at most.
-        #[arg(long, default_value_t = 100, value_name = "N")]
+        #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_limit)]
         limit: usize,
     },
     /// Revoke a key: it is refused from the next request on.

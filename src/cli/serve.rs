@@ -91,7 +91,12 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(run(&settings)),
+        Ok(runtime) => {
+            let code = runtime.block_on(run(&settings));
+            // The store is closed: what still computes computes for nobody.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => failed(&error),
     }
 }
@@ -110,16 +115,17 @@ fn init_log(settings: &Settings) -> Result<(), tracing_subscriber::filter::Parse
 }
 
 async fn run(settings: &Settings) -> ExitCode {
-    let running = match start(settings).await {
-        Ok(running) => running,
-        Err(error) => return failed(&error),
-    };
-    greet(settings, &running);
+    // A signal that comes while the server starts ends it, in order, as soon as it has started.
     let (mut term, mut int) =
         match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(term), Ok(int)) => (term, int),
             (Err(error), _) | (_, Err(error)) => return failed(&error),
         };
+    let running = match start(settings).await {
+        Ok(running) => running,
+        Err(error) => return failed(&error),
+    };
+    greet(settings, &running);
     let fault = tokio::select! {
         _ = term.recv() => None,
         _ = int.recv() => None,

@@ -34,7 +34,7 @@ pub enum SessionCommand {
         /// The session.
         id: String,
         /// How many at most.
-        #[arg(long, default_value_t = 100, value_name = "N")]
+        #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_limit)]
         limit: usize,
     },
     /// Append turns: from flags, from a file, or from stdin.
@@ -75,7 +75,7 @@ pub struct ListArgs {
     #[arg(long, default_value = "", hide_default_value = true)]
     user: String,
     /// How many at most.
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_limit)]
     limit: usize,
 }
 
@@ -85,7 +85,7 @@ pub struct TurnsArgs {
     /// The session.
     id: String,
     /// How many at most.
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_limit)]
     limit: usize,
     /// The last turn first.
     #[arg(long)]
@@ -159,6 +159,15 @@ pub(super) async fn run(
 
 fn mask(paths: &[&str]) -> Option<prost_types::FieldMask> {
     Some(prost_types::FieldMask { paths: paths.iter().map(|&path| path.to_owned()).collect() })
+}
+
+/// Reads how many entries are wanted: at least one.
+pub(super) fn parse_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The size of the next page when `missing` entries are wanted.

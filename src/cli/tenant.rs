@@ -11,7 +11,7 @@ use crate::cli::{
     context::parse_shares,
     output::Paint,
     render::in_words,
-    session::page_size,
+    session::{page_size, parse_limit},
     wire::{from_json, show_time},
 };
 use crate::proto::v1;
@@ -35,7 +35,7 @@ pub enum TenantCommand {
     /// List the tenants that the key may see.
     List {
         /// How many at most.
-        #[arg(long, default_value_t = 100, value_name = "N")]
+        #[arg(long, default_value_t = 100, value_name = "N", value_parser = parse_limit)]
         limit: usize,
     },
     /// Change a tenant's policy; only what is given changes.
@@ -103,14 +103,14 @@ pub struct PolicyArgs {
     /// The tokenizer for models that nobody knows; empty: such a model is an error.
     #[arg(long, value_name = "TOKENIZER")]
     tokenizer_fallback: Option<String>,
-    /// A whole policy as protobuf JSON (its keys name what is set).
+    /// A policy as protobuf JSON: what it names is set, the rest stays.
     #[arg(long, value_name = "JSON")]
     policy: Option<String>,
 }
 
 impl PolicyArgs {
     /// The policy, and the paths of what was given.
-    fn read(self) -> Result<(v1::Policy, Vec<String>), Error> {
+    pub(super) fn read(self) -> Result<(v1::Policy, Vec<String>), Error> {
         let mut paths = Vec::new();
         let mut policy = match &self.policy {
             Some(text) => policy_of_json(text, &mut paths)?,
@@ -162,9 +162,21 @@ impl PolicyArgs {
 fn policy_of_json(text: &str, paths: &mut Vec<String>) -> Result<v1::Policy, Error> {
     let wrong = |e: String| Error::Usage(format!("--policy: {e}"));
     let value: Value = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
-    let keys = value.as_object().into_iter().flatten().map(|(key, _)| snake_case(key));
-    paths.extend(keys.filter(|key| key != "version"));
+    add_paths("", &value, paths);
     from_json("keepsake.v1.Policy", value).map_err(wrong)
+}
+
+/// Adds the paths of the fields that `value` gives: of a group, those of its fields, so that the
+/// others of the group stay as they are.
+fn add_paths(group: &str, value: &Value, paths: &mut Vec<String>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let path = format!("{group}{}", snake_case(key));
+        if value.is_object() {
+            add_paths(&format!("{path}."), value, paths);
+        } else if !value.is_null() && path != "version" {
+            paths.push(path);
+        }
+    }
 }
 
 /// The name of a field as masks write it: `budgetTokensMax` is `budget_tokens_max`.

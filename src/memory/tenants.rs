@@ -11,7 +11,7 @@ use crate::memory::{
     rows::{repeat_about, revised},
 };
 use crate::record::{Answer, TenantRow, Verb, keys};
-use crate::sessions::{AppendPlan, Draft};
+use crate::sessions::{AppendPlan, Draft, marks};
 use crate::tokens::{Model, ModelError, Tokenizer};
 use crate::types::{
     ModelPolicy, Policy, RequestId, RetrievalMode, Shares, SummaryPolicy, TenantId, Timestamp,
@@ -44,8 +44,8 @@ pub struct PolicyChange {
     pub budget_tokens_default: Option<u32>,
     /// A new largest budget.
     pub budget_tokens_max: Option<u32>,
-    /// New shares.
-    pub shares: Option<Shares>,
+    /// New shares, in percent: of the summary, of the recent turns, of what is retrieved.
+    pub shares: [Option<u8>; 3],
     /// A new number of retrieved turns.
     pub retrieved_turns_max: Option<u32>,
     /// A new language.
@@ -59,9 +59,36 @@ pub struct PolicyChange {
     /// A new way to search.
     pub retrieval_mode: Option<RetrievalMode>,
     /// New times of summaries.
-    pub summaries: Option<SummaryPolicy>,
+    pub summaries: SummaryChange,
     /// The version that the policy must have.
     pub expected_version: Option<u64>,
+}
+
+/// What to change of when summaries are made; 0 stands for what new tenants get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SummaryChange {
+    /// A new upper mark.
+    pub tail_high_tokens: Option<u32>,
+    /// A new lower mark.
+    pub tail_low_tokens: Option<u32>,
+    /// A new rest.
+    pub idle_minutes: Option<u32>,
+    /// Whether none are made from now on.
+    pub off: Option<bool>,
+}
+
+impl SummaryChange {
+    fn apply(&self, policy: &mut SummaryPolicy) {
+        let number = |field: &mut Option<u32>, new: Option<u32>| match new {
+            Some(0) => *field = None,
+            Some(new) => *field = Some(new),
+            None => {}
+        };
+        number(&mut policy.tail_high_tokens, self.tail_high_tokens);
+        number(&mut policy.tail_low_tokens, self.tail_low_tokens);
+        number(&mut policy.idle_minutes, self.idle_minutes);
+        set(&mut policy.off, &self.off);
+    }
 }
 
 impl PolicyChange {
@@ -71,14 +98,18 @@ impl PolicyChange {
         next.version += 1;
         set(&mut next.budget_tokens_default, &self.budget_tokens_default);
         set(&mut next.budget_tokens_max, &self.budget_tokens_max);
-        set(&mut next.shares, &self.shares);
+        let Shares { summary_percent, recent_percent, retrieved_percent } = &mut next.shares;
+        let shares = [summary_percent, recent_percent, retrieved_percent];
+        for (share, new) in shares.into_iter().zip(&self.shares) {
+            set(share, new);
+        }
         set(&mut next.retrieval.retrieved_turns_max, &self.retrieved_turns_max);
         set(&mut next.retrieval.language, &self.language);
         set(&mut next.model_default, &self.model_default);
         set(&mut next.models, &self.models);
         set(&mut next.tokenizer_fallback, &self.tokenizer_fallback);
         set(&mut next.retrieval_mode, &self.retrieval_mode);
-        set(&mut next.summaries, &self.summaries);
+        self.summaries.apply(&mut next.summaries);
         next
     }
 }
@@ -114,11 +145,23 @@ impl Memory {
     /// Checks that a policy can be worked with: its own models count, and its default model is
     /// known.
     fn check_policy(&self, policy: &Policy) -> Result<(), Failure> {
-        if policy.budget_tokens_default > policy.budget_tokens_max {
-            let message = "the default budget must not be above the largest one";
-            return Err(
-                Failure::new(Reason::InvalidRequest, message).at("policy.budget_tokens_default")
-            );
+        let high = marks(&policy.summaries).tail_high_tokens;
+        let low = policy.summaries.tail_low_tokens.map_or(0, u64::from);
+        let rules = [
+            (
+                policy.budget_tokens_default <= policy.budget_tokens_max,
+                "policy.budget_tokens_default",
+                "the default budget must not be above the largest one",
+            ),
+            (policy.shares.fit(), "policy.shares", "must add up to at most 100 percent"),
+            (
+                low <= high / 2,
+                "policy.summaries.tail_low_tokens",
+                "must be at most half of `tail_high_tokens`",
+            ),
+        ];
+        if let Some((_, field, message)) = rules.iter().find(|(holds, ..)| !holds) {
+            return Err(Failure::new(Reason::InvalidRequest, *message).at(*field));
         }
         let fallback = &policy.tokenizer_fallback;
         if !fallback.is_empty() && Tokenizer::builtin(fallback).is_none() {

@@ -1,7 +1,7 @@
 use clap::{CommandFactory, Parser};
 
 use crate::cli::{
-    Cli, ClientArgs, Error, Settings,
+    Cli, ClientArgs, Command, Error, Settings, TenantCommand,
     session::append::parse_lines,
     wire::{parse_duration, parse_time, show_time},
 };
@@ -35,6 +35,36 @@ fn flags_that_belong_together_are_asked_for() {
     check("keepsake eval --data d --set s --out o --budgets 512,1024 --retrieval words", true);
     check("keepsake import", false);
     check("keepsake --json --address http://x:1 search --user u q", true);
+}
+
+#[test]
+fn a_number_of_entries_is_at_least_one() {
+    for command in ["jobs", "session list", "session summaries s", "tenant list", "key list"] {
+        check(&format!("keepsake {command} --limit 0"), false);
+        check(&format!("keepsake {command} --limit 7"), true);
+    }
+}
+
+#[track_caller]
+fn check_policy(json: &str, expected: &str) {
+    let line = ["keepsake", "tenant", "update", "--policy", json];
+    let Command::Tenant(TenantCommand::Update { policy, .. }) =
+        Cli::try_parse_from(line).unwrap().command
+    else {
+        panic!("{line:?} updates a tenant")
+    };
+    assert_eq!(policy.read().unwrap().1.join(" "), expected, "{json}");
+}
+
+#[test]
+fn a_policy_in_json_sets_what_it_names_and_nothing_beside_it() {
+    check_policy(r#"{"summaries": {"idleMinutes": 30}}"#, "summaries.idle_minutes");
+    check_policy(r#"{"shares": {"summaryPercent": 20}, "version": 3}"#, "shares.summary_percent");
+    check_policy(r#"{"summaries": null, "models": []}"#, "models");
+    check_policy(
+        r#"{"retrieval": {"mode": "RETRIEVAL_MODE_WORDS"}, "modelDefault": "gpt-4o"}"#,
+        "retrieval.mode model_default",
+    );
 }
 
 #[track_caller]

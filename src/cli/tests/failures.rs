@@ -2,7 +2,8 @@ use expect_test::expect;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::cli::Error;
+use crate::cli::{Client, Error, Settings};
+use crate::proto::v1::GetTenantRequest;
 
 #[track_caller]
 fn check(code: Code, exit_code: u8) {
@@ -29,6 +30,29 @@ fn each_kind_of_refusal_has_its_exit_code() {
 fn a_deadline_that_the_client_kept_is_a_deadline() {
     assert_eq!(Error::from(Status::cancelled("Timeout expired")).exit_code(), 8);
     assert_eq!(Error::from(Status::cancelled("gone")).exit_code(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_an_unavailable_server() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    // Whoever connects is cut off at once.
+    let cut = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let settings = Settings {
+        address,
+        api_key: None,
+        ca_cert: None,
+        timeout: std::time::Duration::from_secs(20),
+    };
+    let code = match Client::connect(&settings).await {
+        Err(error) => error.exit_code(),
+        Ok(mut client) => {
+            let asked = client.tenants.get_tenant(GetTenantRequest::default()).await;
+            Error::from(asked.unwrap_err()).exit_code()
+        }
+    };
+    assert_eq!(code, 3);
+    cut.abort();
 }
 
 #[test]

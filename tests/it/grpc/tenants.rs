@@ -216,6 +216,40 @@ async fn a_policy_is_in_force_for_the_next_call() {
     );
 }
 
+#[tokio::test]
+async fn a_field_of_a_group_changes_alone_and_is_checked_beside_the_others() {
+    let service = Service::in_memory().await;
+    let mut tenants = service.tenants();
+    let summaries = |high, low, idle, off| pb::Policy {
+        summaries: Some(pb::SummaryPolicy {
+            tail_high_tokens: high,
+            tail_low_tokens: low,
+            idle_minutes: idle,
+            off,
+        }),
+        ..Default::default()
+    };
+    let mut update = async |paths: &[&str], policy: pb::Policy| {
+        let answer = tenants.update_tenant(set(paths, policy)).await?.into_inner();
+        Ok::<_, tonic::Status>(answer.tenant.unwrap().policy.unwrap())
+    };
+    update(&["summaries"], summaries(1_000, 300, 60, true)).await.unwrap();
+    let now = update(&["summaries.idle_minutes"], summaries(0, 0, 5, false)).await.unwrap();
+    assert_eq!(now.summaries, summaries(1_000, 300, 5, true).summaries);
+    let status = update(&["summaries.tail_low_tokens"], summaries(0, 501, 0, false)).await;
+    assert_eq!(fields(&status.unwrap_err()), ["policy.summaries.tail_low_tokens"]);
+    let now = update(&["summaries.off"], summaries(0, 0, 0, false)).await.unwrap();
+    assert_eq!(now.summaries, summaries(1_000, 300, 5, false).summaries);
+    let shares = |summary_percent, recent_percent, retrieved_percent| pb::Policy {
+        shares: Some(pb::Shares { summary_percent, recent_percent, retrieved_percent }),
+        ..Default::default()
+    };
+    let now = update(&["shares.summary_percent"], shares(5, 0, 0)).await.unwrap();
+    assert_eq!(now.shares, shares(5, 50, 40).shares);
+    let status = update(&["shares.summary_percent"], shares(11, 0, 0)).await.unwrap_err();
+    assert_eq!(fields(&status), ["policy.shares"]);
+}
+
 /// The reason and the fields of a change that is refused.
 async fn refused(service: &Service, paths: &[&str], policy: pb::Policy) -> (String, Vec<String>) {
     let status = service.tenants().update_tenant(set(paths, policy)).await.unwrap_err();
