@@ -16,7 +16,7 @@ use crate::sessions::{Append, AppendFound, AppendPlan, Behind, Repeat, Revised, 
 use crate::storage::{Read, Row};
 use crate::summarize::Span;
 use crate::tokens::Tokenizer;
-use crate::types::{Incarnation, Policy, RequestId, Seq, TenantId, Turn};
+use crate::types::{Incarnation, Part, Policy, RequestId, Seq, TenantId, Turn};
 
 impl Memory {
     /// Appends turns, all or none; the session is created when it does not exist.
@@ -65,12 +65,23 @@ impl Memory {
         let found = self.found_for_append(tenant, request).await?;
         let now = self.clock.now();
         let fresh = incarnation(now, self.chance.as_ref());
-        let derive = |turn: &Turn| derive(turn, &policy.retrieval.language, tokenizers);
         let embeds = self.embedder.is_some();
-        let behind = Behind { derive: &derive, embeds, summaries: &policy.summaries };
         let of = found.head.as_ref().map_or(fresh, |head| head.row.incarnation);
-        let plan = plan_append(tenant, request, &found, fresh, now, repeat, &behind)?;
-        Ok((plan, of))
+        let (tenant, request, repeat) = (tenant.clone(), request.clone(), repeat.cloned());
+        let (retrieval, summaries) = (policy.retrieval.clone(), policy.summaries);
+        let parts = request.turns.iter().flat_map(|turn| &turn.parts);
+        let bytes = parts.map(Part::bytes).sum();
+        let tokenizers = tokenizers.to_vec();
+        let plan = self.heavy.run(bytes, move |unwanted| {
+            let derive = |turn: &Turn| match unwanted() {
+                // Nobody waits for the plan any more.
+                true => DerivedRow::default(),
+                false => derive(turn, &retrieval.language, &tokenizers),
+            };
+            let behind = Behind { derive: &derive, embeds, summaries: &summaries };
+            plan_append(&tenant, &request, &found, fresh, now, repeat.as_ref(), &behind)
+        });
+        Ok((plan.await?, of))
     }
 
     async fn found_for_append(

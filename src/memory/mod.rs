@@ -6,6 +6,7 @@ mod append;
 mod behind;
 mod context;
 mod fork;
+mod heavy;
 mod keys;
 mod partition;
 mod partitions;
@@ -37,7 +38,7 @@ pub use query::{Degraded, Filter, Scope, Target};
 pub use rows::{Answered, Page};
 pub use search::{Coverage, Decided, Found, FoundTurn, SearchRequest};
 pub use sweep::{PURGE_ROWS_MAX, REPEATS_KEPT_MS};
-pub use tenants::{NewTenant, PolicyChange, Tenant};
+pub use tenants::{NewTenant, PolicyChange, SummaryChange, Tenant};
 pub use turns::TurnPage;
 
 /// How many policies, and models of policies, are kept in memory; most are below a kilobyte.
@@ -56,6 +57,7 @@ pub struct Memory {
     key_secret: [u8; 32],
     embedder: Option<Arc<dyn Embedder>>,
     backlog: behind::Backlog,
+    heavy: heavy::Heavy,
     questions: behind::Questions,
 }
 
@@ -80,6 +82,7 @@ impl Memory {
             key_secret: blake3::derive_key("keepsake 1 api keys", server_secret),
             embedder: None,
             backlog: behind::Backlog::default(),
+            heavy: heavy::Heavy::new(),
             questions: behind::Questions::new(),
         }
     }

@@ -295,16 +295,6 @@ fn summary_bytes(row: &SummaryRow) -> usize {
 /// About how many bytes a turn takes beside its own struct.
 fn turn_bytes(turn: &Turn) -> usize {
     let labels: usize = turn.metadata.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
-    turn.name.len() + turn.external_id.len() + labels + parts_bytes(&turn.parts)
-}
-
-fn parts_bytes(parts: &[Part]) -> usize {
-    let bytes = |part: &Part| match part {
-        Part::Text(text) => text.len(),
-        Part::ToolCall { id, name, arguments } => id.len() + name.len() + arguments.len(),
-        Part::ToolResult { call_id, parts, .. } => call_id.len() + parts_bytes(parts),
-        Part::Media(media) => media.uri.len() + media.file_id.len() + media.caption.len(),
-        Part::Opaque { provider, json } => provider.len() + json.len(),
-    };
-    parts.iter().map(|part| size_of::<Part>() + bytes(part)).sum()
+    let parts = turn.parts.iter().map(|part| size_of::<Part>() + 128 + part.bytes());
+    turn.name.len() + turn.external_id.len() + labels + parts.sum::<usize>()
 }

@@ -52,6 +52,8 @@ pub struct Found {
     pub degraded: Vec<Degraded>,
     /// How many turns can be found by meaning; `None`: words alone were asked for.
     pub coverage: Option<Coverage>,
+    /// The key of the embedder whose vectors took part.
+    pub embedder: Option<Arc<str>>,
     /// The session's change; 0: there is no such session.
     pub session_change: Change,
     /// The user's change; 0 in scope SESSION.
@@ -94,11 +96,13 @@ pub struct Ranked {
     pub degraded: Vec<Degraded>,
     /// How many turns can be found by meaning; `None`: words alone were asked for.
     pub coverage: Option<Coverage>,
+    /// The key of the embedder whose vectors took part.
+    pub embedder: Option<Arc<str>>,
 }
 
 impl Ranked {
     fn none(decision: Decided, degraded: Vec<Degraded>) -> Self {
-        Self { decision, hits: Vec::new(), degraded, coverage: None }
+        Self { decision, hits: Vec::new(), degraded, coverage: None, embedder: None }
     }
 
     /// Nothing, because retrieval is switched off.
@@ -168,8 +172,17 @@ pub(super) enum Meaning {
     Unwanted,
     /// None could be had.
     Lacking(Degraded),
-    /// It is of this text.
-    Of(String, Arc<[f32]>),
+    /// It is there.
+    Of(Meant),
+}
+
+/// The vector of a question.
+pub(super) struct Meant {
+    /// The text that it is of.
+    text: String,
+    vector: Arc<[f32]>,
+    /// The key of the embedder that made it.
+    embedder: Arc<str>,
 }
 
 /// How to rank: what of the answer is wanted, and what it is measured by.
@@ -234,14 +247,14 @@ pub(super) fn rank_corpus(
     let sources = sources(corpus, copies, asked);
     let query = query(corpus, copies, asked, (wanted.policy, wanted.as_of));
     let mut degraded = Vec::new();
-    let mut vector = None;
+    let mut meant = None;
     match wanted.meaning {
         Meaning::Unwanted => {}
         Meaning::Lacking(why) => degraded.push(*why),
-        Meaning::Of(text, of) => {
+        Meaning::Of(of) => {
             // A turn may have come since the text was embedded, and ask something else.
-            let same = to_embed(&query, &sources).is_some_and(|now| now.text == *text);
-            vector = Some(of.as_ref()).filter(|_| same);
+            let same = to_embed(&query, &sources).is_some_and(|now| now.text == of.text);
+            meant = Some(of).filter(|_| same);
             degraded.extend((!same).then_some(Degraded::Vector));
         }
     }
@@ -259,7 +272,7 @@ pub(super) fn rank_corpus(
         hits_max: wanted.hits_max,
         weights: &Weights::DEFAULT,
         mode: mode(wanted.policy),
-        vector,
+        vector: meant.map(|meant| meant.vector.as_ref()),
         explain: wanted.explain,
     });
     let decision = match ranking.decision {
@@ -267,7 +280,8 @@ pub(super) fn rank_corpus(
         Decision::NoSignal(NoSignal::EmptyPartition) => Decided::Empty,
         Decision::NoSignal(NoSignal::NothingAsked | NoSignal::NothingKnown) => Decided::NoSignal,
     };
-    Ranked { decision, hits: ranking.hits, degraded, coverage }
+    let embedder = meant.map(|meant| meant.embedder.clone());
+    Ranked { decision, hits: ranking.hits, degraded, coverage, embedder }
 }
 
 /// How many turns can be found by meaning, when that is wanted.
@@ -302,10 +316,16 @@ impl Memory {
         given: Option<&str>,
         (policy, as_of, deadline): (&Policy, Timestamp, Option<Instant>),
     ) -> Meaning {
-        let words = policy.retrieval_mode == RetrievalMode::Words;
-        if words || self.embedder.is_none() || corpus.timed_out {
+        if policy.retrieval_mode == RetrievalMode::Words || corpus.timed_out {
             return Meaning::Unwanted;
         }
+        let Some(embedder) = &self.embedder else {
+            // A node without a model answers by words; who wants vectors alone is told.
+            return match policy.retrieval_mode {
+                RetrievalMode::Vectors => Meaning::Lacking(Degraded::Vector),
+                RetrievalMode::Hybrid | RetrievalMode::Words => Meaning::Unwanted,
+            };
+        };
         let embeddable = {
             let copies = corpus.read();
             for copy in copies.iter().filter(|copy| copy.lacks_vectors()) {
@@ -319,7 +339,7 @@ impl Memory {
         let Some(embeddable) = embeddable else { return Meaning::Unwanted };
         let text = embeddable.text.clone();
         match self.question_vector(tenant, embeddable, deadline).await {
-            Ok(vector) => Meaning::Of(text, vector),
+            Ok(vector) => Meaning::Of(Meant { text, vector, embedder: embedder.key().into() }),
             Err(degraded) => Meaning::Lacking(degraded),
         }
     }
@@ -361,6 +381,7 @@ impl Memory {
                 decision: ranked.decision,
                 degraded: ranked.degraded,
                 coverage: ranked.coverage,
+                embedder: ranked.embedder,
                 session_change: corpus.own.map_or(Change(0), |own| copies[own].change()),
                 user_change: corpus.user_change,
                 as_of,

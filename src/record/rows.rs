@@ -166,6 +166,8 @@ pub struct Head {
     pub summarized_to: Seq,
     /// Which jobs of the session are waiting, running or dead.
     pub jobs: JobSet,
+    /// When turns were last appended; before any: 0.
+    pub appended_at: Timestamp,
 }
 
 impl Head {
@@ -204,7 +206,7 @@ pub struct ChangeRow {
 }
 
 /// What is derived from a turn at append.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DerivedRow {
     /// The version of the analysis that made `terms`.
     pub analysis_version: u16,

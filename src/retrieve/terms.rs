@@ -30,7 +30,7 @@ pub(super) const NUMBER: u8 = 16;
 pub(super) const HAS_TEXT: u8 = 32;
 
 /// The terms of one turn, as they are stored beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnTerms {
     /// The language that stemmed it.
     pub(super) language: Language,

@@ -193,6 +193,7 @@ fn new_head(request: &Append, incarnation: Incarnation, now: Timestamp) -> Head 
         tail_tokens: 0,
         summarized_to: Seq(0),
         jobs: JobSet::default(),
+        appended_at: Timestamp(0),
     }
 }
 

@@ -28,6 +28,9 @@ pub fn marks(policy: &SummaryPolicy) -> Marks {
     Marks { tail_high_tokens: high, tail_low_tokens: low, ..Marks::DEFAULT }
 }
 
+/// The longest time between two looks whether a session rests, in milliseconds.
+const LOOK_MS: i64 = 3_600_000;
+
 /// Whether a turn has words to embed.
 fn embeds(turn: &Turn) -> bool {
     !turn.searchable_text().trim().is_empty()
@@ -45,6 +48,7 @@ pub(super) fn queue_work(
     let waiting = turns.iter().filter(|turn| behind.embeds && embeds(turn)).map(|turn| turn.seq);
     queue_vectors(draft, session, head.incarnation, waiting, now);
     head.tail_tokens += turns.iter().map(tokens_of).sum::<u64>();
+    head.appended_at = now;
     queue_summaries(draft, session, head, behind.summaries, now);
 }
 
@@ -80,8 +84,18 @@ pub(super) fn queue_summaries(
     if head.tail_tokens > marks(policy).tail_high_tokens {
         queue_job(draft, session, head, JobKind::Summarize, now, now);
     }
-    let rests = Timestamp(now.0.saturating_add(policy.idle_ms()));
-    queue_job(draft, session, head, JobKind::SummarizeIdle, rests, now);
+    if let Some(look) = rests_at(head, policy, now) {
+        queue_job(draft, session, head, JobKind::SummarizeIdle, look, now);
+    }
+}
+
+/// When to look whether a session rests: once it will, if nothing comes, but no later than in an
+/// hour, since the policy may change meanwhile. `None`: it rests now.
+pub fn rests_at(head: &Head, policy: &SummaryPolicy, now: Timestamp) -> Option<Timestamp> {
+    // Heads of format 1 do not tell.
+    let since = if head.appended_at.0 == 0 { head.updated_at } else { head.appended_at };
+    let at = Timestamp(since.0.saturating_add(policy.idle_ms()));
+    (at > now).then_some(at.min(Timestamp(now.0.saturating_add(LOOK_MS))))
 }
 
 /// Removes what was derived from a turn behind its append.
@@ -109,6 +123,8 @@ pub(super) fn void(
         return false;
     }
     queue_job(draft, session, head, JobKind::Summarize, now, now);
+    // A session at rest had all of it summarized; the job waits until the session rests again.
+    queue_job(draft, session, head, JobKind::SummarizeIdle, now, now);
     true
 }
 

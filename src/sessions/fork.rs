@@ -64,6 +64,7 @@ pub fn plan_fork_end(
         tail_tokens: end.tokens,
         summarized_to: Seq(0),
         jobs: JobSet::default(),
+        appended_at: now,
         ..end.source_head.clone()
     };
     if end.pending {

@@ -15,6 +15,7 @@ mod settings;
 pub use append::{Append, AppendFound, AppendPlan, NewTurn, SESSION_TURNS_MAX, plan_append};
 pub use behind::{
     Behind, Summarized, Vectorized, marks, plan_missing, plan_settled, plan_summary, plan_vectors,
+    rests_at,
 };
 pub use draft::{Draft, Repeat, Revised};
 pub use erase::{

@@ -46,6 +46,7 @@ impl Create {
             tail_tokens: 0,
             summarized_to: Seq(0),
             jobs: JobSet::default(),
+            appended_at: Timestamp(0),
         }
     }
 }

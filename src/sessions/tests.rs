@@ -110,6 +110,7 @@ fn head(turns_stored: u64) -> Revised<Head> {
         tail_tokens: 0,
         summarized_to: Seq(0),
         jobs: JobSet::default(),
+        appended_at: Timestamp(0),
     };
     Revised { row, revision: Revision(9) }
 }

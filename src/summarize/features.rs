@@ -160,7 +160,7 @@ pub(super) fn without_tail(text: &str, language: Language) -> Cow<'_, str> {
     };
     let (head, tail) = text.split_at(at);
     let (names, numbers) = specifics(tail, &[]);
-    let short = tail.split_whitespace().count() <= 9 && head.split_whitespace().count() >= 5;
+    let short = tail.split_whitespace().count() <= 6 && head.split_whitespace().count() >= 5;
     if !short || !names.is_empty() || !numbers.is_empty() || tail.ends_with('?') {
         return Cow::Borrowed(text);
     }

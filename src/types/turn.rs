@@ -73,6 +73,19 @@ pub enum Part {
     },
 }
 
+impl Part {
+    /// The bytes of what it says or holds: its text, arguments, caption, address or JSON.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::ToolCall { arguments, .. } => arguments.len(),
+            Self::ToolResult { parts, .. } => parts.iter().map(Self::bytes).sum(),
+            Self::Media(media) => media.caption.len() + media.uri.len(),
+            Self::Opaque { json, .. } => json.len(),
+        }
+    }
+}
+
 /// How a turn takes part in a group of tool calls with their results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Group {

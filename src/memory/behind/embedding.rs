@@ -24,13 +24,13 @@ const BATCH_TURNS: usize = 16;
 const ATTEMPTS_MAX: usize = 16;
 /// How many sessions that wait are read at a time.
 const PAGE_SESSIONS: usize = 1_000;
-/// How many waiting turns of a session are counted: reading more would take milliseconds.
-const COUNTED_MAX: usize = 10_000;
+/// How many waiting turns are read at a time when they are counted.
+const PAGE_TURNS: usize = 10_000;
 
 /// Turns of a session that wait for their vectors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PendingVectors {
-    /// How many; at most 10,000 are counted.
+    /// How many.
     pub turns: u64,
     /// Since when the oldest waits.
     pub oldest: Option<Timestamp>,
@@ -75,7 +75,13 @@ impl Memory {
                     from = last.key.to_vec();
                     from.push(0);
                 }
-                _ => return Ok(()),
+                // There may be more sessions than are known here.
+                last => {
+                    if last.is_some() && known >= SESSIONS_MAX {
+                        self.backlog.set_overflow(true);
+                    }
+                    return Ok(());
+                }
             }
         }
     }
@@ -131,9 +137,17 @@ impl Memory {
         &self,
         incarnation: Incarnation,
     ) -> Result<PendingVectors, Failure> {
-        let rows = self.waiting(incarnation, WHOLE, COUNTED_MAX).await?;
-        let oldest = rows.iter().map(|(_, row)| row.since).min();
-        Ok(PendingVectors { turns: rows.len() as u64, oldest })
+        let mut found = PendingVectors::default();
+        let mut below = WHOLE.1;
+        loop {
+            let rows = self.waiting(incarnation, (WHOLE.0, below), PAGE_TURNS).await?;
+            found.turns += rows.len() as u64;
+            found.oldest = rows.iter().map(|(_, row)| row.since).chain(found.oldest).min();
+            match rows.last() {
+                Some((lowest, _)) if rows.len() == PAGE_TURNS => below = *lowest,
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// Rows that wait, the newest first.

@@ -45,7 +45,7 @@ impl Job {
     fn parse(id: &str) -> Option<(Incarnation, JobKind)> {
         let (hex, kind) = id.split_once('-')?;
         let mut bytes = [0; 16];
-        if hex.len() != 32 || !hex.is_ascii() || kind.len() != 1 {
+        if hex.len() != 32 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) || kind.len() != 1 {
             return None;
         }
         for (at, byte) in bytes.iter_mut().enumerate() {

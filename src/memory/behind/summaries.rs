@@ -9,13 +9,15 @@ use crate::context::{LAYOUT_VERSION, count_lines};
 use crate::error::{Failure, Reason};
 use crate::memory::{Memory, Page, partition::Partition, partitions::Shared, rows::unreadable};
 use crate::record::{ChangeRow, Head, JobKind, JobRow, SummaryMethod, SummaryRow, decode, keys};
-use crate::sessions::{Draft, Revised, Summarized, marks, plan_done, plan_due, plan_summary};
+use crate::sessions::{
+    Draft, Revised, Summarized, marks, plan_done, plan_due, plan_summary, rests_at,
+};
 use crate::storage::{Batch, Read};
 use crate::summarize::{
     Span, Step, Summary, TurnSize, condense, frontier, next, summarize, tokens_of,
 };
 use crate::tokens::Tokenizer;
-use crate::types::{Change, Policy, SessionId, SummaryPolicy, TenantId, Timestamp, Turn};
+use crate::types::{Change, Policy, SessionId, TenantId, Turn};
 
 /// How many summaries one lease makes; what is left is due again at once, behind other jobs.
 const STEPS_MAX: usize = 64;
@@ -179,23 +181,19 @@ impl Memory {
             .collect::<Result<_, _>>()?;
         let spans: Vec<Span> = rows.iter().map(|row| row.summary.span).collect();
         let on = frontier(&spans);
-        let names = spans.iter().map(|span| format!("{}-{}", span.first_seq.0, span.level));
-        let names: Vec<String> = names.collect();
-        let start = after.and_then(|after| names.iter().position(|name| name == after));
-        let start = start.map_or(0, |at| at + 1);
+        // The summary that is named may be gone: the page begins with what follows its place.
+        let place = |span: &Span| (span.first_seq.0, span.level);
+        let after = after.and_then(|name| name.split_once('-'));
+        let after = after.and_then(|(seq, level)| Some((seq.parse().ok()?, level.parse().ok()?)));
+        let start = after.map_or(0, |after| spans.partition_point(|span| place(span) <= after));
         let end = rows.len().min(start + size);
-        let last = end.checked_sub(1).map(|at| names[at].clone());
+        let last = end.checked_sub(1).map(|at| place(&spans[at]));
+        let last = last.map(|(seq, level)| format!("{seq}-{level}"));
         let more = end < rows.len();
         let items = rows.into_iter().enumerate().take(end).skip(start);
         let items = items.map(|(at, row)| (row, on.contains(&at))).collect();
         Ok(Page { items, last, more })
     }
-}
-
-/// When a session that does not rest yet will, if nothing comes; `None`: it rests.
-fn rests_at(head: &Head, policy: &SummaryPolicy, now: Timestamp) -> Option<Timestamp> {
-    let at = Timestamp(head.updated_at.0.saturating_add(policy.idle_ms()));
-    (at > now).then_some(at)
 }
 
 /// Looks which summary of a session is due, and makes it.

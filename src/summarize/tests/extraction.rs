@@ -128,6 +128,19 @@ fn thanks_to_somebody_by_name_answer_no_question() {
 }
 
 #[test]
+fn a_judgement_at_the_end_goes_and_what_says_more_stays() {
+    check(
+        "u: I rode along the Danube to Linz, which was fun.
+         a: Fine.
+         u: I bought 240 coupons for trams in Linz and it's getting slow to count them.",
+        expect![[r#"
+            1 User: I rode along the Danube to Linz.
+            3 User: I bought 240 coupons for trams in Linz and it's getting slow to count them.
+        "#]],
+    );
+}
+
+#[test]
 fn the_newest_version_of_a_fact_is_marked_and_the_older_goes() {
     check(
         "u: My marathon in Hamburg starts at 8:15 on Sunday.

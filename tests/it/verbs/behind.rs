@@ -13,7 +13,7 @@ use keepsake::sessions::{ATTEMPTS_MAX, DeleteTurns, LEASE_MS};
 use keepsake::summarize::frontier;
 use keepsake::types::{Incarnation, RetrievalMode, Role, Seq, SummaryPolicy};
 
-use super::world::{HOUR_MS, START, World, append, of_session, of_user, said, session};
+use super::world::{HOUR_MS, START, World, append, of_session, said, session};
 
 /// Sentences that a summary may keep, each with a word of its own.
 fn sentences(from: usize, count: usize) -> Vec<String> {
@@ -22,19 +22,19 @@ fn sentences(from: usize, count: usize) -> Vec<String> {
     (from..from + count).map(sentence).collect()
 }
 
-async fn filled(world: &World, name: &str, from: usize, count: usize) {
+pub async fn filled(world: &World, name: &str, from: usize, count: usize) {
     let words = sentences(from, count);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     world.append(&append(name, "ann", &words)).await;
 }
 
 /// Does all that is behind the appends and due by now.
-async fn settle(world: &World) {
+pub async fn settle(world: &World) {
     while world.memory.embed_some().await.unwrap() {}
     while world.memory.work_some().await.unwrap() == Worked::Some {}
 }
 
-async fn head(world: &World, name: &str) -> Head {
+pub async fn head(world: &World, name: &str) -> Head {
     world.memory.get_session(&world.tenant, &session(name)).await.unwrap()
 }
 
@@ -45,7 +45,7 @@ async fn made(world: &World, life: Incarnation) -> BTreeMap<Vec<u8>, Vec<u8>> {
     own.filter(|(key, _)| [b'v', b's'].contains(&key[0])).collect()
 }
 
-async fn summaries(world: &World, life: Incarnation) -> Vec<SummaryRow> {
+pub async fn summaries(world: &World, life: Incarnation) -> Vec<SummaryRow> {
     let rows = world.store.rows(&keys::summaries(life)).await;
     rows.iter().map(|row| decode(&row.value).unwrap()).collect()
 }
@@ -173,7 +173,7 @@ async fn an_embedder_that_hangs_does_not_hold_an_answer_up() {
     let mut target = of_session("s");
     target.deadline = Some(Instant::now() + Duration::from_millis(100));
     let built = world.build(target, "Which workshop went to Kyoto?").await;
-    assert_eq!(built.degraded, [Degraded::Vector]);
+    assert!(built.degraded.contains(&Degraded::Vector));
     assert!(!built.ranked.hits.is_empty());
 }
 
@@ -247,59 +247,12 @@ async fn a_fork_takes_vectors_along_and_what_waits_still_waits() {
 }
 
 #[tokio::test]
-async fn a_session_that_rests_is_summarized_whole_and_one_that_does_not_waits() {
-    let mut world = World::embedding().await;
-    world.policy.summaries.idle_minutes = Some(60);
-    world.keep_policy().await;
-    filled(&world, "s", 0, 38).await;
-    settle(&world).await;
-    world.clock.advance(HOUR_MS - 1);
-    filled(&world, "s", 38, 2).await;
-    world.clock.advance(HOUR_MS - 1);
-    settle(&world).await;
-    let life = head(&world, "s").await.incarnation;
-    assert_eq!(summaries(&world, life).await, []);
-    world.clock.advance(1);
-    settle(&world).await;
-    let made = summaries(&world, life).await;
-    assert_eq!(made.len(), 1);
-    assert_eq!((made[0].summary.span.first_seq, made[0].summary.span.last_seq), (Seq(1), Seq(40)));
-    let user = world.build(of_user("ann", None, None), "Oslo?").await;
-    assert!(format!("{:?}", user.context.messages).contains("w"), "shown to another session");
-    assert_eq!(world.store.rows(&keys::jobs_of_tenant(&world.tenant)).await.len(), 0);
-}
-
-#[tokio::test]
-async fn summaries_over_an_erased_turn_are_void_at_once_and_made_again_without_it() {
-    let mut world = World::embedding().await;
-    world.policy.summaries.tail_high_tokens = Some(900);
-    world.policy.summaries.tail_low_tokens = Some(100);
-    world.keep_policy().await;
-    filled(&world, "s", 0, 200).await;
-    settle(&world).await;
-    let life = head(&world, "s").await.incarnation;
-    let before = summaries(&world, life).await;
-    let kept = before.iter().flat_map(|row| &row.summary.lines).next();
-    let victim = kept.expect("a line of some turn").clone();
-    let word = format!("w{}w", victim.seq.0 - 1);
-    assert!(victim.text.contains(&word), "{victim:?}");
-    let request = DeleteTurns {
-        session: session("s"),
-        seqs: BTreeSet::from([victim.seq]),
-        expected_version: None,
-    };
-    world.memory.delete_turns(&world.tenant, &request, None).await.unwrap();
-    let text = format!("{:?}", summaries(&world, life).await);
-    assert!(!text.contains(&word), "void with the deletion");
-    settle(&world).await;
-    let after = summaries(&world, life).await;
-    // The first span begins at the first turn that is left.
-    let ends =
-        |rows: &[SummaryRow]| rows.iter().map(|row| row.summary.span.last_seq).collect::<Vec<_>>();
-    assert_eq!(ends(&after), ends(&before), "the same parts of the conversation");
-    assert!(!format!("{after:?}").contains(&word));
-    let built = world.build(of_session("s"), "workshops?").await;
-    assert!(!format!("{:?}", built.context).contains(&word));
+async fn a_node_without_a_model_says_so_to_who_wants_vectors_alone() {
+    let mut world = World::new().await;
+    world.policy.retrieval_mode = RetrievalMode::Vectors;
+    filled(&world, "s", 0, 30).await;
+    let built = world.build(of_session("s"), "Which workshop went to Kyoto?").await;
+    assert!(built.degraded.contains(&Degraded::Vector));
 }
 
 /// Which effect of the background the process dies at, and on which side of it.
@@ -470,4 +423,45 @@ async fn turns_that_wait_do_so_since_they_were_appended() {
     let restarted = world.restarted();
     restarted.memory.resume_embedding().await.unwrap();
     assert_eq!(restarted.memory.embedding_lag(), (1, Some(START)));
+}
+
+#[tokio::test]
+async fn more_sessions_than_memory_knows_are_embedded_all_the_same() {
+    let world = World::embedding().await;
+    for n in 0..10_050 {
+        world.append(&append(&format!("s{n}"), "", &["I bought a workshop in Oslo."])).await;
+    }
+    let world = world.restarted();
+    world.memory.resume_embedding().await.unwrap();
+    while world.memory.embed_some().await.unwrap() {}
+    assert_eq!(world.store.rows(&keys::pending_sessions()).await.len(), 0);
+}
+
+#[tokio::test]
+async fn all_turns_that_wait_are_counted() {
+    let world = World::embedding().await;
+    filled(&world, "s", 0, 1).await;
+    world.clock.advance(HOUR_MS);
+    filled(&world, "s", 1, 10_400).await;
+    let life = head(&world, "s").await.incarnation;
+    let pending = world.memory.pending_vectors(life).await.unwrap();
+    assert_eq!((pending.turns, pending.oldest), (10_401, Some(START)));
+}
+
+#[tokio::test]
+async fn a_large_append_keeps_no_other_call_from_its_answer() {
+    let world = World::embedding().await;
+    filled(&world, "other", 0, 4).await;
+    let text = "the lamp at the pier was lit before the storm came, they say; ".repeat(8_000);
+    let large = append("s", "ann", &[&text, &text]);
+    let appending = world.append(&large);
+    tokio::pin!(appending);
+    let other = async { head(&world, "other").await.turns_living };
+    tokio::select! {
+        biased;
+        _ = &mut appending => panic!("the large append held the other call up"),
+        turns = other => assert_eq!(turns, 4),
+    }
+    appending.await;
+    assert_eq!(head(&world, "s").await.turns_living, 2);
 }

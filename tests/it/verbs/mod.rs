@@ -5,4 +5,5 @@ mod crash;
 mod deadline;
 mod life;
 mod model;
+mod summaries;
 mod world;

@@ -13,12 +13,12 @@ use keepsake::embed::{Embedder, Hashed};
 use keepsake::error::Failure;
 use keepsake::memory::{
     Answered, BuildRequest, Built, Filter, Memory, NewTenant, Partitions, PolicyChange, Scope,
-    Target,
+    SummaryChange, Target,
 };
 use keepsake::sessions::{Append, NewTurn};
 use keepsake::storage::{Batch, CommitError, MemStore, Read, Revision, Row, Store, StoreError};
 use keepsake::types::{
-    Part, Policy, RequestId, Role, SessionId, Status, TenantId, Timestamp, UserId,
+    Part, Policy, RequestId, Role, SessionId, Status, SummaryPolicy, TenantId, Timestamp, UserId,
 };
 
 /// A store that stops after some commits, and never answers reads of one key.
@@ -206,8 +206,15 @@ impl World {
 
     /// Makes the world's summary policy the tenant's.
     pub async fn keep_policy(&mut self) {
-        let change =
-            PolicyChange { summaries: Some(self.policy.summaries), ..PolicyChange::default() };
+        let SummaryPolicy { tail_high_tokens, tail_low_tokens, idle_minutes, off } =
+            self.policy.summaries;
+        let summaries = SummaryChange {
+            tail_high_tokens: tail_high_tokens.or(Some(0)),
+            tail_low_tokens: tail_low_tokens.or(Some(0)),
+            idle_minutes: idle_minutes.or(Some(0)),
+            off: Some(off),
+        };
+        let change = PolicyChange { summaries, ..PolicyChange::default() };
         let (tenant, _) = self.memory.update_tenant(&self.tenant, &change, None).await.unwrap();
         self.policy = (*tenant.policy).clone();
     }
