@@ -15,15 +15,14 @@ use keepsake::types::{Incarnation, RetrievalMode, Role, Seq, SummaryPolicy};
 
 use super::world::{HOUR_MS, START, World, append, of_session, said, session};
 
-/// Sentences that a summary may keep, each with a word of its own.
-fn sentences(from: usize, count: usize) -> Vec<String> {
-    let place = |n: usize| ["Lisbon", "Oslo", "Kyoto", "Quito", "Perth"][n % 5];
-    let sentence = |n: usize| format!("I bought a workshop, w{n}w, in {}.", place(n));
-    (from..from + count).map(sentence).collect()
+/// A sentence that a summary may keep, with a word of its own.
+pub fn sentence(n: usize) -> String {
+    let place = ["Lisbon", "Oslo", "Kyoto", "Quito", "Perth"][n % 5];
+    format!("I bought a workshop, w{n}w, in {place}.")
 }
 
 pub async fn filled(world: &World, name: &str, from: usize, count: usize) {
-    let words = sentences(from, count);
+    let words: Vec<String> = (from..from + count).map(sentence).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     world.append(&append(name, "ann", &words)).await;
 }

@@ -3,6 +3,7 @@
 mod behind;
 mod crash;
 mod deadline;
+mod histories;
 mod life;
 mod model;
 mod summaries;
