@@ -11,12 +11,12 @@ use crate::retrieve::{
 /// NaN.
 pub(super) struct Cosines {
     /// Of the turn as a whole.
-    pub(super) turn: Vec<f64>,
+    pub(super) turn: Vec<f32>,
     /// Of the piece of the turn that is most alike.
-    pub(super) piece: Vec<f64>,
+    pub(super) piece: Vec<f32>,
     /// The mean of `piece` over the turn and its neighbours, as far as they have vectors and the
     /// session reaches.
-    pub(super) vicinity: Vec<f64>,
+    pub(super) vicinity: Vec<f32>,
     /// Which piece is most alike; 0 is the whole turn.
     pub(super) best: Vec<u16>,
     /// How many turns have vectors.
@@ -57,14 +57,14 @@ impl Cosines {
             }
         }
         self.known += usize::from(!pieces.is_empty());
-        self.turn.push(f64::from(whole));
-        self.piece.push(f64::from(piece));
+        self.turn.push(whole);
+        self.piece.push(piece);
         self.best.push(best);
     }
 
     /// Adds the means of a session's turns, whose cosines are there.
     fn add_vicinity(&mut self, session: Range<usize>) {
-        let known = |cosine: f64| if cosine.is_nan() { (0.0, 0.0) } else { (cosine, 1.0) };
+        let known = |cosine: f32| if cosine.is_nan() { (0.0, 0.0) } else { (cosine, 1.0) };
         for turn in session.clone() {
             let first = turn.saturating_sub(VICINITY).max(session.start);
             let end = (turn + VICINITY + 1).min(session.end);
@@ -80,15 +80,15 @@ impl Cosines {
     }
 
     /// The largest cosine of a piece.
-    pub(super) fn largest(&self) -> f64 {
-        self.piece.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    pub(super) fn largest(&self) -> f32 {
+        self.piece.iter().copied().fold(f32::NEG_INFINITY, f32::max)
     }
 
     /// The cosine that the best `places` turns reach.
-    pub(super) fn reached_by(&self, places: usize) -> f64 {
-        let mut known: Vec<f64> = self.piece.iter().copied().filter(|c| !c.is_nan()).collect();
+    pub(super) fn reached_by(&self, places: usize) -> f32 {
+        let mut known: Vec<f32> = self.piece.iter().copied().filter(|c| !c.is_nan()).collect();
         if known.len() <= places || places == 0 {
-            return f64::NEG_INFINITY;
+            return f32::NEG_INFINITY;
         }
         *known.select_nth_unstable_by(places - 1, |a, b| b.total_cmp(a)).1
     }

@@ -1,5 +1,6 @@
 //! BM25 over a partition: the turn's best passage, the turn with its neighbours, the session.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::retrieve::{SessionIndex, query::AskedTerm, rank::Source};
@@ -60,6 +61,7 @@ impl<'a> Partition<'a> {
 
 /// How often each term of the query stands in each of some texts, a column a term, and how many
 /// words the texts have.
+#[derive(Clone)]
 pub(super) struct Counts {
     columns: Vec<Vec<f32>>,
     words: Vec<f32>,
@@ -109,22 +111,30 @@ impl Counts {
     }
 
     /// BM25 of each text, as `weights` weigh the terms.
-    fn scores(&self, weights: &[f64]) -> Vec<f64> {
-        let total: f64 = self.words.iter().map(|words| f64::from(*words)).sum();
-        let mean = (total / self.words.len().max(1) as f64).max(1.0) as f32;
-        let norms: Vec<f32> =
-            self.words.iter().map(|words| K1 * (1.0 - B + B * words / mean)).collect();
-        let mut scores = vec![0.0f32; self.words.len()];
-        for ((column, frequency), weight) in
-            self.columns.iter().zip(self.frequencies()).zip(weights)
-        {
-            let worth = (rarity(frequency, self.words.len()) * weight) as f32 * (K1 + 1.0);
-            for ((score, count), norm) in scores.iter_mut().zip(column).zip(&norms) {
-                *score += worth * count / (count + norm);
-            }
-        }
-        scores.into_iter().map(f64::from).collect()
+    fn scores(&self, weights: &[f64]) -> Vec<f32> {
+        bm25(&self.words, weights, |term, column| column.extend_from_slice(&self.columns[term]))
     }
+}
+
+/// BM25 of texts of so many words, as `weights` weigh the terms; `count` writes how often a term
+/// stands in each text to an empty column.
+fn bm25(words: &[f32], weights: &[f64], count: impl Fn(usize, &mut Vec<f32>)) -> Vec<f32> {
+    let total: f64 = words.iter().map(|words| f64::from(*words)).sum();
+    let mean = (total / words.len().max(1) as f64).max(1.0) as f32;
+    let norms: Vec<f32> = words.iter().map(|words| K1 * (1.0 - B + B * words / mean)).collect();
+    let mut scores = vec![0.0f32; words.len()];
+    // One column for all terms: memory that is new each time costs more than what is done in it.
+    let mut column = Vec::with_capacity(words.len());
+    for (term, weight) in weights.iter().enumerate() {
+        column.clear();
+        count(term, &mut column);
+        let frequency = column.iter().filter(|count| **count > 0.0).count();
+        let worth = (rarity(frequency, words.len()) * weight) as f32 * (K1 + 1.0);
+        for ((score, count), norm) in scores.iter_mut().zip(&column).zip(&norms) {
+            *score += worth * count / (count + norm);
+        }
+    }
+    scores
 }
 
 /// The rarity of a term in `frequency` of `total` texts: BM25's, as Lucene keeps it above zero.
@@ -136,39 +146,56 @@ pub(super) fn rarity(frequency: usize, total: usize) -> f64 {
 /// The lexical signals of each turn of the partition, in its order. All are BM25.
 pub(super) struct Lexical {
     /// Of the turn's best passage.
-    pub(super) turn: Vec<f64>,
-    /// Of the best passages of the turn and its direct neighbours.
-    pub(super) window: Vec<f64>,
+    pub(super) turn: Vec<f32>,
+    /// Of the best passages of the turn and its direct neighbours; empty when it is not wanted.
+    pub(super) window: Vec<f32>,
     /// The same with [`VICINITY`] neighbours on either side.
-    pub(super) vicinity: Vec<f64>,
+    pub(super) vicinity: Vec<f32>,
     /// Of the turn's session.
-    pub(super) session: Vec<f64>,
+    pub(super) session: Vec<f32>,
     /// The turn's best passage, as its place in the partition.
     pub(super) best: Vec<usize>,
 }
 
 /// Computes the lexical signals; `passages` counts the terms, `weights` has one number a term.
-pub(super) fn lexical(partition: &Partition<'_>, passages: &Counts, weights: &[f64]) -> Lexical {
+/// `wanted` says whether the window and the vicinity are.
+pub(super) fn lexical(
+    partition: &Partition<'_>,
+    passages: &Counts,
+    weights: &[f64],
+    wanted: [bool; 2],
+) -> Lexical {
     let passage_scores = passages.scores(weights);
     let best = best_passages(partition, &passage_scores);
-    let turn = best.iter().map(|passage| passage_scores[*passage]).collect();
-    let turns = passages.map(|column| best.iter().map(|passage| column[*passage]).collect());
+    let of_best = |column: &[f32]| best.iter().map(|passage| column[*passage]).collect();
+    // Where no turn has two passages, the passages are the turns.
+    let turns = match partition.passages == partition.turns {
+        true => Cow::Borrowed(passages),
+        false => Cow::Owned(passages.map(of_best)),
+    };
     let sessions = passages.map(|column| session_sums(partition, column)).scores(weights);
     let session_of = |(session, part): (usize, &Part<'_>)| {
         std::iter::repeat_n(sessions[session], part.turns.len())
     };
-    let windows = |reach| turns.map(|column| window_sums(partition, column, reach)).scores(weights);
+    let windows = |wanted: bool, reach| {
+        let mut words = Vec::new();
+        add_window_sums(partition, &turns.words, reach, &mut words);
+        let count = |term: usize, column: &mut Vec<f32>| {
+            add_window_sums(partition, &turns.columns[term], reach, column);
+        };
+        if wanted { bm25(&words, weights, count) } else { Vec::new() }
+    };
     Lexical {
-        turn,
-        window: windows(1),
-        vicinity: windows(VICINITY),
+        turn: best.iter().map(|passage| passage_scores[*passage]).collect(),
+        window: windows(wanted[0], 1),
+        vicinity: windows(wanted[1], VICINITY),
         session: full_parts(partition).enumerate().flat_map(session_of).collect(),
         best,
     }
 }
 
 /// The best passage of each turn, as its place in the partition; the first among equals.
-fn best_passages(partition: &Partition<'_>, scores: &[f64]) -> Vec<usize> {
+fn best_passages(partition: &Partition<'_>, scores: &[f32]) -> Vec<usize> {
     let mut best = Vec::with_capacity(partition.turns);
     for part in &partition.parts {
         for turn in 0..part.turns.len() {
@@ -186,10 +213,10 @@ fn best_passages(partition: &Partition<'_>, scores: &[f64]) -> Vec<usize> {
     best
 }
 
-/// For each turn the sum over it and `reach` neighbours before and after it, as far as its session
-/// reaches.
-fn window_sums(partition: &Partition<'_>, column: &[f32], reach: usize) -> Vec<f32> {
-    let mut sums = column.to_vec();
+/// Adds to `sums`, which is empty, for each turn the sum over it and `reach` neighbours before and
+/// after it, as far as its session reaches.
+fn add_window_sums(partition: &Partition<'_>, column: &[f32], reach: usize, sums: &mut Vec<f32>) {
+    sums.extend_from_slice(column);
     for part in &partition.parts {
         let (session, sums) = (&column[part.turns.clone()], &mut sums[part.turns.clone()]);
         for step in 1..=reach.min(session.len().saturating_sub(1)) {
@@ -201,7 +228,6 @@ fn window_sums(partition: &Partition<'_>, column: &[f32], reach: usize) -> Vec<f
             }
         }
     }
-    sums
 }
 
 /// The sum over each session that has turns.

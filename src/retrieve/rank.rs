@@ -19,8 +19,8 @@ const LANGUAGES_MAX: usize = 4;
 /// this. By all-MiniLM-L6-v2, 99 questions of 100 about another chat stay below 0.29 over one turn,
 /// 0.33 over ten and 0.47 over 400: the largest of more cosines is larger by chance. Three of four
 /// questions about a chat of 400 turns itself come above 0.55.
-fn cosine_min(turns: usize) -> f64 {
-    (0.28 + 0.035 * (turns.max(1) as f64).ln()).min(0.5)
+fn cosine_min(turns: usize) -> f32 {
+    (0.28 + 0.035 * (turns.max(1) as f32).ln()).min(0.5)
 }
 
 /// By what turns are ranked.
@@ -173,13 +173,8 @@ pub fn rank(request: &Request<'_>) -> Ranking {
     if asked.informative().next().is_none() && !(alike && has_content) {
         return Ranking::none(NoSignal::NothingKnown);
     }
-    let evidence = Evidence {
-        partition: &partition,
-        asked: &asked,
-        counts: &counts,
-        cosines: cosines.as_ref(),
-    };
-    let scored = Scored::new(request, &evidence);
+    let evidence = Evidence { partition: &partition, asked: &asked, counts: &counts };
+    let scored = Scored::new(request, &evidence, cosines);
     Ranking { decision: Decision::Retrieved, hits: scored.hits(request) }
 }
 

@@ -6,14 +6,15 @@ use std::ops::Range;
 use crate::retrieve::{
     ChatKind, Hit, Mode, Request, SignalValue, Weights,
     cosine::Cosines,
+    index::TurnEntry,
     lexical::{Counts, Lexical, Partition, lexical},
     query::{Asked, AskedTerm, surface_words},
     signals::{
-        COSINES_START, FLAGS_START, NAMES, RAW_COSINE_SHARE, RAW_FLAG_SHARE, SESSION, SIGNALS,
-        STANDARDISED_TURNS_MIN, Standardised, flags, in_order, named_speakers, shifted,
+        AFTER, BEFORE, COSINE_PIECE, COSINES_START, FLAGS_START, NAMES, RAW_COSINE_SHARE,
+        RAW_FLAG_SHARE, SESSION, SIGNALS, STANDARDISED_TURNS_MIN, Standardised, TURN, VICINITY,
+        WINDOW, flags, in_order, named_speakers, shifted,
     },
 };
-use crate::types::{Seq, Timestamp};
 
 /// A turn may be a hit without a word of the query in its session when it is among so many that
 /// are most like it in meaning.
@@ -25,8 +26,6 @@ pub(super) struct Evidence<'a> {
     pub(super) asked: &'a Asked,
     /// Where the terms stand.
     pub(super) counts: &'a Counts,
-    /// How alike the turns are in meaning; none: words alone.
-    pub(super) cosines: Option<&'a Cosines>,
 }
 
 /// Every turn of the partition with its score, and what explains it.
@@ -36,31 +35,49 @@ pub(super) struct Scored<'a> {
     signals: [Standardised; FLAGS_START],
     /// The best passage of each turn by words, as its place in the partition.
     best: Vec<usize>,
+    meaning: Option<Meaning>,
     /// For each part, which of its speakers the query names.
     named: Vec<Vec<bool>>,
     weights: [f64; SIGNALS],
     scores: Vec<f64>,
+}
+
+/// What of the cosines is no signal.
+struct Meaning {
+    /// The piece of each turn that is most alike.
+    best: Vec<u16>,
     /// The cosine from which on a turn may be a hit by it.
-    cosine_min: f64,
+    least: f32,
 }
 
 impl<'a> Scored<'a> {
-    /// Scores all turns.
-    pub(super) fn new(request: &Request<'_>, evidence: &'a Evidence<'a>) -> Self {
-        let Evidence { partition, asked, counts, cosines } = *evidence;
+    /// Scores all turns; without cosines by words alone.
+    pub(super) fn new(
+        request: &Request<'_>,
+        evidence: &'a Evidence<'a>,
+        mut cosines: Option<Cosines>,
+    ) -> Self {
+        let Evidence { partition, asked, counts } = *evidence;
         let raw = partition.turns < STANDARDISED_TURNS_MIN;
+        let weights = weights(request, partition, cosines.is_some(), raw);
+        let terms = term_weights(request.weights, partition, asked);
+        let wanted = [WINDOW, VICINITY].map(|signal| weights[signal] != 0.0);
+        let mut lexical = lexical(partition, counts, &terms, wanted);
+        let best = std::mem::take(&mut lexical.best);
+        let meaning = cosines.as_mut().map(|cosines| Meaning {
+            least: cosines.reached_by(COSINE_HITS_MAX),
+            best: std::mem::take(&mut cosines.best),
+        });
         let query_words = surface_words(request.query.text);
-        let lexical = lexical(partition, counts, &term_weights(request.weights, partition, asked));
-        let best = lexical.best.clone();
         let parts = partition.parts.iter();
         let mut scored = Self {
             evidence,
-            signals: signals(partition, lexical, cosines, raw),
+            signals: signals(partition, lexical, cosines, raw, &weights),
             best,
+            meaning,
             named: parts.map(|part| named_speakers(part.index, &query_words)).collect(),
-            weights: weights(request, evidence, raw),
+            weights,
             scores: vec![0.0; partition.turns],
-            cosine_min: cosines.map_or(0.0, |cosines| cosines.reached_by(COSINE_HITS_MAX)),
         };
         scored.sum();
         scored
@@ -88,44 +105,65 @@ impl<'a> Scored<'a> {
         }
     }
 
-    /// The best hits that the filter lets through.
+    /// The best hits that the filter lets through. It is asked about the best first, and no further
+    /// than it takes: it may cost more than a score.
     pub(super) fn hits(&self, request: &Request<'_>) -> Vec<Hit> {
-        let mut found: Vec<Found> = Vec::new();
-        for (source, part) in self.evidence.partition.parts.iter().enumerate() {
-            for (turn, at) in part.turns.clone().enumerate() {
-                let entry = &part.index.turns[turn];
-                if self.may_be_hit(at) && (request.filter)(source, entry.seq) {
-                    let (seq, created_at) = (entry.seq, entry.created_at);
-                    found.push(Found { at, source, turn, seq, created_at, score: self.scores[at] });
-                }
+        let turns = 0..self.evidence.partition.turns;
+        let mut found: Vec<usize> = turns.filter(|at| self.may_be_hit(*at)).collect();
+        let (mut rest, mut step) = (found.as_mut_slice(), request.hits_max.max(1));
+        let mut hits = Vec::new();
+        while !rest.is_empty() && hits.len() < request.hits_max {
+            let order = |a: &usize, b: &usize| self.order(*a, *b);
+            let count = step.min(rest.len());
+            if count < rest.len() {
+                rest.select_nth_unstable_by(count - 1, order);
             }
+            let (best, others) = rest.split_at_mut(count);
+            best.sort_unstable_by(order);
+            let places = best.iter().map(|at| self.place(*at));
+            let through = places.filter(|found| (request.filter)(found.source, found.entry.seq));
+            let room = request.hits_max - hits.len();
+            hits.extend(through.take(room).map(|found| self.hit(&found, request.explain)));
+            (rest, step) = (others, step * 2);
         }
-        if found.len() > request.hits_max && request.hits_max > 0 {
-            found.select_nth_unstable_by(request.hits_max - 1, Found::order);
-        }
-        found.truncate(request.hits_max);
-        found.sort_unstable_by(Found::order);
-        found.into_iter().map(|found| self.hit(&found, request.explain)).collect()
+        hits
     }
 
     /// Whether a word of the query stands in the turn's session, or the turn is among those that
     /// are most like it.
     fn may_be_hit(&self, at: usize) -> bool {
-        let alike = |cosines: &Cosines| cosines.piece[at] >= self.cosine_min;
-        self.signals[SESSION].raw_of(at) > 0.0 || self.evidence.cosines.is_some_and(alike)
+        let alike = |meaning: &Meaning| self.signals[COSINE_PIECE].reaches(at, meaning.least);
+        self.signals[SESSION].raw_of(at) > 0.0 || self.meaning.as_ref().is_some_and(alike)
     }
 
-    fn hit(&self, found: &Found, explain: bool) -> Hit {
+    /// The order of hits: score, then the newest, then the higher place, then the earlier source.
+    fn order(&self, a: usize, b: usize) -> Ordering {
+        self.scores[b].total_cmp(&self.scores[a]).then_with(|| {
+            let (a, b) = (self.place(a), self.place(b));
+            let newest = b.entry.created_at.cmp(&a.entry.created_at);
+            newest.then(b.entry.seq.cmp(&a.entry.seq)).then(a.source.cmp(&b.source))
+        })
+    }
+
+    /// Where a turn of the partition is.
+    fn place(&self, at: usize) -> Found<'a> {
+        let parts = &self.evidence.partition.parts;
+        let source = parts.partition_point(|part| part.turns.end <= at);
+        let turn = at - parts[source].turns.start;
+        Found { at, source, turn, entry: &parts[source].index.turns[turn] }
+    }
+
+    fn hit(&self, found: &Found<'_>, explain: bool) -> Hit {
         Hit {
             source: found.source,
-            seq: found.seq,
-            score: found.score,
+            seq: found.entry.seq,
+            score: self.scores[found.at],
             signals: if explain { self.explained(found) } else { Vec::new() },
             passage: self.passage(found),
         }
     }
 
-    fn explained(&self, found: &Found) -> Vec<SignalValue> {
+    fn explained(&self, found: &Found<'_>) -> Vec<SignalValue> {
         let index = self.evidence.partition.parts[found.source].index;
         let flags = flags(self.evidence.asked, index, found.turn, &self.named[found.source]);
         let mut explained = Vec::new();
@@ -145,19 +183,18 @@ impl<'a> Scored<'a> {
     }
 
     /// The best passage of a long turn: by words, or by meaning where it has none of the words.
-    fn passage(&self, found: &Found) -> Option<Range<usize>> {
+    fn passage(&self, found: &Found<'_>) -> Option<Range<usize>> {
         let part = &self.evidence.partition.parts[found.source];
         let passages = part.index.passages_of(found.turn);
         if passages.len() < 2 {
             return None;
         }
         let mut place = self.best[found.at] - part.first_passage;
-        let by_meaning = self.evidence.cosines.and_then(|cosines| {
-            // The pieces after the whole turn are its passages.
-            usize::from(cosines.best[found.at]).checked_sub(1)
-        });
+        // The pieces after the whole turn are its passages.
+        let piece = |meaning: &Meaning| usize::from(meaning.best[found.at]).checked_sub(1);
+        let by_meaning = self.meaning.as_ref().and_then(piece);
         if let Some(piece) = by_meaning
-            && self.signals[0].raw_of(found.at) == 0.0
+            && self.signals[TURN].raw_of(found.at) == 0.0
             && piece < passages.len()
         {
             place = passages.start + piece;
@@ -168,32 +205,26 @@ impl<'a> Scored<'a> {
 }
 
 /// A turn on its way to being a hit.
-struct Found {
+struct Found<'a> {
+    /// Its place in the partition.
     at: usize,
     source: usize,
+    /// Its place in the source.
     turn: usize,
-    seq: Seq,
-    created_at: Timestamp,
-    score: f64,
-}
-
-impl Found {
-    fn order(a: &Self, b: &Self) -> Ordering {
-        b.score
-            .total_cmp(&a.score)
-            .then(b.created_at.cmp(&a.created_at))
-            .then(b.seq.cmp(&a.seq))
-            .then(a.source.cmp(&b.source))
-    }
+    entry: &'a TurnEntry,
 }
 
 /// What each signal counts for this request.
-fn weights(request: &Request<'_>, evidence: &Evidence<'_>, raw: bool) -> [f64; SIGNALS] {
-    let parts = || evidence.partition.parts.iter();
-    let turns = || parts().flat_map(|part| &part.index.turns[..part.turns.len()]);
+fn weights(
+    request: &Request<'_>,
+    partition: &Partition<'_>,
+    with_vectors: bool,
+    raw: bool,
+) -> [f64; SIGNALS] {
+    let turns = || partition.parts.iter().flat_map(|p| &p.index.turns[..p.turns.len()]);
     let kind = request.query.kind.unwrap_or_else(|| ChatKind::of(turns()));
     let mut weights = in_order(request.weights, kind.weights(request.weights));
-    if evidence.cosines.is_none() {
+    if !with_vectors {
         weights[COSINES_START..FLAGS_START].fill(0.0);
     } else if request.mode == Mode::Vectors {
         weights[..COSINES_START].fill(0.0);
@@ -220,21 +251,25 @@ fn term_weights(weights: &Weights, partition: &Partition<'_>, asked: &Asked) -> 
 }
 
 /// The signals that are no flags, in the order of their names; those of vectors are empty when
-/// there are none.
+/// there are none, and some are when they have no weight.
 fn signals(
     partition: &Partition<'_>,
     lexical: Lexical,
-    cosines: Option<&Cosines>,
+    cosines: Option<Cosines>,
     raw: bool,
+    weights: &[f64; SIGNALS],
 ) -> [Standardised; FLAGS_START] {
     let sessions: Vec<Range<usize>> = partition.parts.iter().map(|p| p.turns.clone()).collect();
-    let before = shifted(&lexical.turn, &sessions, 0);
-    let after = shifted(&lexical.turn, &sessions, 2);
+    let near = |signal: usize, ahead| match weights[signal] == 0.0 {
+        true => Vec::new(),
+        false => shifted(&lexical.turn, &sessions, ahead),
+    };
+    let (before, after) = (near(BEFORE, 0), near(AFTER, 2));
     let form = if raw { Standardised::raw } else { Standardised::new };
     let share = raw.then_some(RAW_COSINE_SHARE);
-    let by_meaning = |values: fn(&Cosines) -> &Vec<f64>| {
-        let values = cosines.map(values).cloned().unwrap_or_default();
-        Standardised::cosines(values, share)
+    let [whole, piece, around] = match cosines {
+        Some(cosines) => [cosines.turn, cosines.piece, cosines.vicinity],
+        None => Default::default(),
     };
     [
         form(lexical.turn),
@@ -243,8 +278,8 @@ fn signals(
         form(lexical.session),
         form(before),
         form(after),
-        by_meaning(|cosines| &cosines.turn),
-        by_meaning(|cosines| &cosines.piece),
-        by_meaning(|cosines| &cosines.vicinity),
+        Standardised::cosines(whole, share),
+        Standardised::cosines(piece, share),
+        Standardised::cosines(around, share),
     ]
 }

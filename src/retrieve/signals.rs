@@ -41,8 +41,14 @@ pub(super) const NAMES: [&str; SIGNALS] = [
     "asked_side",
 ];
 
-/// The place of the signal `session`.
+/// The places of these signals.
+pub(super) const TURN: usize = 0;
+pub(super) const WINDOW: usize = 1;
+pub(super) const VICINITY: usize = 2;
 pub(super) const SESSION: usize = 3;
+pub(super) const BEFORE: usize = 4;
+pub(super) const AFTER: usize = 5;
+pub(super) const COSINE_PIECE: usize = 7;
 
 /// The signals before this one are lexical; those from it on compare vectors.
 pub(super) const COSINES_START: usize = 6;
@@ -140,10 +146,10 @@ pub(super) fn named_speakers(index: &SessionIndex, query_words: &[String]) -> Ve
 /// Each turn's neighbour's value: of the turn before (`ahead` 0) or after it (`ahead` 2) in its
 /// session; 0 where there is none.
 pub(super) fn shifted(
-    values: &[f64],
+    values: &[f32],
     sessions: &[std::ops::Range<usize>],
     ahead: usize,
-) -> Vec<f64> {
+) -> Vec<f32> {
     let mut shifted = vec![0.0; values.len()];
     for session in sessions {
         for turn in session.clone() {
@@ -159,7 +165,7 @@ pub(super) fn shifted(
 /// A signal of all turns, with what makes its values comparable with other signals'. A turn whose
 /// value is not known (NaN) counts 0, as one at the mean.
 pub(super) struct Standardised {
-    values: Vec<f64>,
+    values: Vec<f32>,
     scale: Option<Scale>,
 }
 
@@ -172,16 +178,16 @@ struct Scale {
 
 impl Standardised {
     /// Values that count as they are.
-    pub(super) fn raw(values: Vec<f64>) -> Self {
+    pub(super) fn raw(values: Vec<f32>) -> Self {
         Self { values, scale: None }
     }
 
     /// Values that count by their square roots, less the mean, over the deviation. The root keeps
     /// one rare word from outweighing all else. Without variance all count 0.
-    pub(super) fn new(values: Vec<f64>) -> Self {
+    pub(super) fn new(values: Vec<f32>) -> Self {
         let count = values.len().max(1) as f64;
         let (mut sum, mut squares) = (0.0, 0.0);
-        for value in &values {
+        for value in values.iter().copied().map(f64::from) {
             sum += value.sqrt();
             squares += value;
         }
@@ -193,8 +199,8 @@ impl Standardised {
 
     /// Cosines, which count by their distance to the mean of those that are known, over the
     /// deviation, or times `share` in a partition that is too small for deviations.
-    pub(super) fn cosines(values: Vec<f64>, share: Option<f64>) -> Self {
-        let known = || values.iter().copied().filter(|value| !value.is_nan());
+    pub(super) fn cosines(values: Vec<f32>, share: Option<f64>) -> Self {
+        let known = || values.iter().copied().filter(|value| !value.is_nan()).map(f64::from);
         let count = known().count().max(1) as f64;
         let mean = known().sum::<f64>() / count;
         let variance = known().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
@@ -207,7 +213,12 @@ impl Standardised {
     /// The signal's own value of a turn.
     pub(super) fn raw_of(&self, turn: usize) -> f64 {
         let value = self.values[turn];
-        if value.is_nan() { 0.0 } else { value }
+        if value.is_nan() { 0.0 } else { f64::from(value) }
+    }
+
+    /// Whether the value of a turn is known and at least `least`.
+    pub(super) fn reaches(&self, turn: usize, least: f32) -> bool {
+        self.values[turn] >= least
     }
 
     /// The value of a turn as it counts.
@@ -220,7 +231,8 @@ impl Standardised {
         self.values.iter().map(|value| self.weighed(*value))
     }
 
-    fn weighed(&self, value: f64) -> f64 {
+    fn weighed(&self, value: f32) -> f64 {
+        let value = f64::from(value);
         match &self.scale {
             None => value,
             Some(_) if value.is_nan() => 0.0,
