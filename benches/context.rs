@@ -10,15 +10,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion};
 use jiff::tz::TimeZone;
 use keepsake::chance::SystemChance;
 use keepsake::clock::SystemClock;
 use keepsake::context::{self, Format, Input, TurnView, measure};
+use keepsake::embed::{EmbedError, Embedder, Urgency};
 use keepsake::memory::{
     BuildRequest, Caller, Filter, Memory, NewKey, NewTenant, Partitions, Scope, SearchRequest,
-    Target,
+    Target, Worked,
 };
 use keepsake::record::Scopes;
 use keepsake::retrieve::{
@@ -48,6 +50,36 @@ struct Service {
 fn memory_over(store: &Arc<dyn Store>) -> Memory {
     let (clock, chance) = (Arc::new(SystemClock::new()), Arc::new(SystemChance));
     Memory::new(store.clone(), clock, chance, Partitions::new(1 << 30), &[7; 32])
+        .with_embedder(Arc::new(Chance384))
+}
+
+/// Vectors as long as those of the built-in model, in no time and without meaning.
+struct Chance384;
+
+#[async_trait]
+impl Embedder for Chance384 {
+    async fn embed(&self, _: Urgency, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let vector = |text: &String| {
+            let mut bytes = [0; 384];
+            blake3::Hasher::new().update(text.as_bytes()).finalize_xof().fill(&mut bytes);
+            let vector = bytes.map(|byte| f32::from(byte) - 127.5);
+            let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+            vector.map(|x| x / length).to_vec()
+        };
+        Ok(texts.iter().map(vector).collect())
+    }
+
+    fn key(&self) -> &str {
+        "chance-384"
+    }
+
+    fn dimensions(&self) -> usize {
+        384
+    }
+
+    fn covers(&self, _: &str) -> bool {
+        true
+    }
 }
 
 async fn service(store: Arc<dyn Store>) -> Service {
@@ -88,6 +120,9 @@ impl Service {
         for turns in words::turns(seed, count).chunks(FILL_TURNS) {
             self.append(session, user, turns.to_vec()).await;
         }
+        // What is behind the appends is done: contexts have vectors and summaries.
+        while self.memory.embed_some().await.expect("it embeds") {}
+        while self.memory.work_some().await.expect("it works") == Worked::Some {}
     }
 
     async fn context(&self, memory: &Memory, target: Target) {
@@ -190,7 +225,8 @@ fn users(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime, engine: &s
     }
 }
 
-/// Appends of two turns, one caller, to a session that holds 500 turns, and to a new one each time.
+/// Appends of two turns, one caller: to a session of up to 20,000 turns, to a new one each time, and
+/// to one of 500 and more that is asked after each.
 fn appends(
     group: &mut BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
@@ -200,8 +236,14 @@ fn appends(
     let id = session("appended");
     runtime.block_on(on.fill(&id, None, 3, if is_test() { 12 } else { 500 }));
     let two = words::turns(4, 2);
+    let mut appended = 0_u64;
     group.bench_function(format!("append 2 turns/{engine}"), |bench| {
-        bench.iter(|| runtime.block_on(on.append(&id, None, two.clone())));
+        bench.iter(|| {
+            appended += 1;
+            // A session has room for 100,000 turns.
+            let id = session(&format!("long{}", appended / 10_000));
+            runtime.block_on(on.append(&id, None, two.clone()));
+        });
     });
     let mut count = 0_u64;
     group.bench_function(format!("append 2 turns, new session/{engine}"), |bench| {
