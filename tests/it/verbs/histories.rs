@@ -88,7 +88,7 @@ impl Talk {
         }
         let said_before = self.said;
         self.said += new;
-        let role = |n: usize| if n % 2 == 0 { Role::User } else { Role::Assistant };
+        let role = |n: usize| if n.is_multiple_of(2) { Role::User } else { Role::Assistant };
         let turns = (0..new).map(|n| said(role(n), &sentence(said_before + n)));
         let request = Append { turns: turns.collect(), replace_from, ..append("s", "ann", &[]) };
         self.world.append(&request).await;
