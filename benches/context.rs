@@ -225,8 +225,8 @@ fn users(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime, engine: &s
     }
 }
 
-/// Appends of two turns, one caller: to a session of up to 20,000 turns, to a new one each time, and
-/// to one of 500 and more that is asked after each.
+/// Appends of two turns, one caller: to a session of up to 20,000 turns, to a new one each time,
+/// and to one of 500 and more that is asked after each.
 fn appends(
     group: &mut BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
