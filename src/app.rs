@@ -13,10 +13,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tower::util::MapResponseLayer;
 
 use crate::api::{
-    ANSWER_BYTES_MAX, Calls, DeadlineLayer, MemoryApi, PageTokens, REQUEST_BYTES_MAX, ReplayLayer,
-    TenantApi,
+    ANSWER_BYTES_MAX, Calls, DeadlineLayer, MemoryApi, PageTokens, REQUEST_BYTES_MAX, TenantApi,
+    corrected, move_mark,
 };
 use crate::chance::{Chance, SystemChance};
 use crate::clock::SystemClock;
@@ -56,6 +57,14 @@ const STREAMS_MAX: u32 = 64;
 /// A connection on which nothing is heard for this long is asked whether it lives.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A connection that is this old is asked to end, so that clients spread anew over the nodes behind
+/// a name; calls on it have this long to end.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
+const CONNECTION_GRACE: Duration = Duration::from_secs(60);
+/// Bytes of the headers of a call: a credential, a deadline, a trace.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// Calls of a connection that were given up and not yet accepted: more are an attack.
+const RESETS_MAX: usize = 64;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +159,8 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let calls = Calls { memory: memory.clone(), pages: PageTokens::new(&secret) };
     let server = server(settings)?
         .layer(DeadlineLayer)
-        .layer(ReplayLayer)
+        .layer(MapResponseLayer::new(move_mark))
+        .layer(MapResponseLayer::new(corrected))
         .add_service(health_service)
         .add_service(reflection())
         .add_service(
@@ -221,6 +231,10 @@ fn server(settings: &Settings) -> Result<Server, StartError> {
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_adaptive_window(Some(true))
+        .http2_max_header_list_size(Some(HEADER_BYTES_MAX))
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
+        .max_connection_age(CONNECTION_AGE_MAX)
+        .max_connection_age_grace(CONNECTION_GRACE)
         .max_concurrent_streams(Some(STREAMS_MAX));
     let Some(Tls { cert, key }) = &settings.tls else { return Ok(server) };
     let refused = |file: &Path, source: Box<dyn std::error::Error + Send + Sync>| StartError::Tls {

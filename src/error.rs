@@ -65,6 +65,8 @@ macro_rules! reasons {
 reasons! {
     /// One or more fields are faulty; `BadRequest` names each.
     InvalidRequest = "INVALID_REQUEST", Invalid;
+    /// The bytes of a request are no message of its type.
+    MessageMalformed = "MESSAGE_MALFORMED", Invalid;
     /// The only fault: a turn of the role `system`.
     SystemTurn = "SYSTEM_TURN", Invalid;
     /// The same `request_id` came before with another request.
@@ -119,6 +121,8 @@ reasons! {
     TooManyKeys = "TOO_MANY_KEYS", Exhausted;
     /// Too many writes wait; try again after the time given.
     Overloaded = "OVERLOADED", Exhausted;
+    /// The request is larger than one may be.
+    MessageTooLarge = "MESSAGE_TOO_LARGE", Exhausted;
     /// The disk is full: reads go on.
     DiskFull = "DISK_FULL", Exhausted;
     /// The server is stopping.

@@ -3,6 +3,7 @@
 //! Invariant: the tenant of a call is that of its credential; no request names it.
 
 mod call;
+mod correct;
 mod deadline;
 mod memory_service;
 mod page;
@@ -17,10 +18,11 @@ mod status;
 mod tenant_service;
 
 pub use call::Calls;
+pub use correct::corrected;
 pub use deadline::DeadlineLayer;
 pub use memory_service::MemoryApi;
 pub use page::PageTokens;
-pub use replay::ReplayLayer;
+pub use replay::move_mark;
 pub use tenant_service::TenantApi;
 
 /// The largest request, in bytes: an append of a thousand turns of 16 KiB.

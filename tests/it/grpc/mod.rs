@@ -27,6 +27,7 @@ mod limits;
 mod pages;
 mod repeats;
 mod serving;
+mod statuses;
 mod tenants;
 mod versions;
 

@@ -1,0 +1,41 @@
+//! The statuses that tonic makes by itself, corrected: a message that is too large or cannot be
+//! decoded is the caller's fault and has a reason like every other refusal.
+
+use http::Response;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::api::{REQUEST_BYTES_MAX, status};
+use crate::error::{Failure, Reason};
+
+/// How the messages of statuses begin that mean: these bytes are no message.
+const MALFORMED: [&str; 3] =
+    ["failed to decode Protobuf message", "protocol error", "Unexpected EOF"];
+
+/// The answer, or what it should have been. What Keepsake itself refuses has details, and stays.
+pub fn corrected(answer: Response<Body>) -> Response<Body> {
+    if !answer.headers().contains_key("grpc-status") {
+        return answer;
+    }
+    let made = Status::from_header_map(answer.headers());
+    let failure = made.filter(|made| made.details().is_empty()).and_then(|made| failure(&made));
+    match failure {
+        Some(failure) => status::of(&failure).into_http(),
+        None => answer,
+    }
+}
+
+fn failure(made: &Status) -> Option<Failure> {
+    let message = made.message();
+    match made.code() {
+        Code::OutOfRange => {
+            let message = format!("a request may have at most {REQUEST_BYTES_MAX} bytes");
+            Some(Failure::new(Reason::MessageTooLarge, message))
+        }
+        Code::Internal if MALFORMED.iter().any(|begin| message.starts_with(begin)) => {
+            let message = format!("the request is no message of its type: {message:.200}");
+            Some(Failure::new(Reason::MessageMalformed, message))
+        }
+        _ => None,
+    }
+}
