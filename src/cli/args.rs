@@ -92,4 +92,11 @@ pub enum Command {
     Key(KeyCommand),
     /// Show the work behind the sessions: what waits, runs or failed.
     Jobs(JobsArgs),
+    /// Ask whether the server serves; for probes.
+    Health,
+    /// Write the completions of a shell to stdout.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
 }

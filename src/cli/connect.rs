@@ -151,33 +151,40 @@ impl Client {
     /// [`Error::Usage`] for an address, a key or a certificate that cannot be one, and for TLS
     /// without a certificate; [`Error::Connect`] when nobody answers.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let address = settings.address.clone();
-        let bad = |e: &dyn std::fmt::Display| Error::Usage(format!("address `{address}`: {e}"));
-        let mut endpoint = Endpoint::from_shared(address.clone()).map_err(|e| bad(&e))?;
-        if address.starts_with("https://") {
-            let Some(path) = &settings.ca_cert else {
-                return Err(bad(&"TLS needs --ca-cert FILE, the certificate to trust"));
-            };
-            let tls =
-                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_text(path)?));
-            endpoint = endpoint.tls_config(tls).map_err(|e| bad(&e))?;
-        }
         let bearer = settings.api_key.as_ref().map(|key| format!("Bearer {key}").parse());
         let bearer = bearer
             .transpose()
             .map_err(|_| Error::Usage("the API key holds characters that no key has".to_owned()))?;
-        let channel = endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .connect()
-            .await
-            .map_err(|source| Error::Connect { address, source })?;
         let credentials = Credentials { bearer, timeout: settings.timeout };
-        let channel = InterceptedService::new(channel, credentials);
+        let channel = InterceptedService::new(channel(settings).await?, credentials);
         Ok(Self {
             memory: MemoryServiceClient::new(channel.clone())
                 .max_decoding_message_size(ANSWER_BYTES_MAX),
             tenants: TenantServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
         })
     }
+}
+
+/// Connects, as nobody.
+///
+/// # Errors
+/// [`Error::Usage`] for an address or a certificate that cannot be one, and for TLS without a
+/// certificate; [`Error::Connect`] when nobody answers.
+pub(super) async fn channel(settings: &Settings) -> Result<Channel, Error> {
+    let address = settings.address.clone();
+    let bad = |e: &dyn std::fmt::Display| Error::Usage(format!("address `{address}`: {e}"));
+    let mut endpoint = Endpoint::from_shared(address.clone()).map_err(|e| bad(&e))?;
+    if address.starts_with("https://") {
+        let Some(path) = &settings.ca_cert else {
+            return Err(bad(&"TLS needs --ca-cert FILE, the certificate to trust"));
+        };
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_text(path)?));
+        endpoint = endpoint.tls_config(tls).map_err(|e| bad(&e))?;
+    }
+    endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .connect()
+        .await
+        .map_err(|source| Error::Connect { address, source })
 }

@@ -10,6 +10,7 @@ mod context;
 mod demo;
 mod error;
 mod eval;
+mod health;
 mod import;
 mod jobs;
 mod key;
@@ -24,7 +25,7 @@ mod wire;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 pub use args::{Cli, ClientArgs, Command};
 pub use connect::{Client, DEFAULT_ADDRESS, Settings};
@@ -94,6 +95,12 @@ pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
         }
         Command::Key(command) => key::run(command, connect_to(&client).await?, output).await?,
         Command::Jobs(args) => jobs::run(args, connect_to(&client).await?, output).await?,
+        Command::Health => health::run(&Settings::resolve(&client)?, output).await?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "keepsake", &mut script);
+            output.text(&String::from_utf8_lossy(&script))?;
+        }
     }
     Ok(EXIT_OK)
 }

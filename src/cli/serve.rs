@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{Running, start};
@@ -126,6 +127,7 @@ async fn run(settings: &Settings) -> ExitCode {
         Err(error) => return failed(&error),
     };
     greet(settings, &running);
+    tell(&[NotifyState::Ready]);
     let fault = tokio::select! {
         _ = term.recv() => None,
         _ = int.recv() => None,
@@ -134,10 +136,18 @@ async fn run(settings: &Settings) -> ExitCode {
     if fault.is_none() {
         tracing::info!("stopping: calls that run may end");
     }
+    tell(&[NotifyState::Stopping]);
     let stopped = running.stop().await;
     match fault.or(stopped.err()) {
         Some(error) => failed(&error),
         None => ExitCode::SUCCESS,
+    }
+}
+
+/// Tells the service manager, if there is one (systemd's `NOTIFY_SOCKET`).
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("the service manager cannot be told: {error}");
     }
 }
 

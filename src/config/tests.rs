@@ -1,6 +1,8 @@
 //! What settings are taken, which are refused, and what is said about them.
 
-use crate::config::{Layers, Mistake, Settings, print};
+use expect_test::expect_file;
+
+use crate::config::{KEYS, Layers, Mistake, Settings, print};
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -18,6 +20,44 @@ fn check(file: &str, variables: &[(&str, &str)], mistakes: &[&str]) {
 #[test]
 fn defaults_need_nothing() {
     check("", &[], &[]);
+}
+
+/// A file with every setting at its default, as a comment.
+fn example() -> String {
+    let mut text = "# The settings of `keepsake serve`, each with its default. The environment is \
+        over this file,\n# a flag over both.\n"
+        .to_owned();
+    let mut table = "";
+    for key in KEYS {
+        let (section, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        if section != table {
+            text.push_str(&format!("\n[{section}]\n"));
+            table = section;
+        }
+        let value = key.as_toml(key.default.unwrap_or_default());
+        let (doc, env) = (key.doc, key.env);
+        text.push_str(&format!("\n# {doc}\n# Environment: {env}.\n#{name} = {value}\n"));
+    }
+    text
+}
+
+#[test]
+fn the_file_to_start_from_has_every_setting_and_says_what_is_so_anyway() {
+    expect_file!["../../deploy/keepsake.toml"].assert_eq(&example());
+    check(&example(), &[], &[]);
+    // Every setting that has a default is set to it.
+    let is_setting = |line: &&str| line.starts_with('#') && !line.starts_with("# ");
+    let has_default = |line: &&str| !is_setting(line) || !line.ends_with("= \"\"");
+    let set: Vec<String> = example()
+        .lines()
+        .filter(has_default)
+        .map(|line| if is_setting(&line) { line[1..].to_owned() } else { line.to_owned() })
+        .collect();
+    let told = |text: &str| {
+        format!("{:?}", Settings::resolve(&Layers::default().with_file(text)).unwrap())
+    };
+    assert_eq!(told(&set.join("\n")), told(""));
+    assert!(set.iter().any(|line| line.starts_with("listen = ")));
 }
 
 #[test]

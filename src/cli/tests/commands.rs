@@ -45,6 +45,17 @@ fn a_number_of_entries_is_at_least_one() {
     }
 }
 
+#[test]
+fn every_shell_has_completions() {
+    use clap::ValueEnum;
+    for shell in clap_complete::Shell::value_variants() {
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "keepsake", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        assert!(script.contains("summaries") && script.contains("limit"), "{shell}");
+    }
+}
+
 #[track_caller]
 fn check_policy(json: &str, expected: &str) {
     let line = ["keepsake", "tenant", "update", "--policy", json];
