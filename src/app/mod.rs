@@ -1,0 +1,141 @@
+//! The only room that names concrete engines: it makes the parts, and starts and ends all tasks.
+
+mod error;
+mod secrets;
+mod server;
+mod tasks;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::api::{Calls, PageTokens};
+use crate::chance::SystemChance;
+use crate::clock::SystemClock;
+use crate::config::{Embedding, EmbeddingModel, Engine, Settings};
+use crate::embed::{EmbedError, Embedder, Kept, builtin::MiniLm};
+use crate::memory::{Memory, Partitions};
+use crate::proto::v1 as pb;
+use crate::storage::{MemStore, Store, StoreError, fjall::FjallStore};
+use crate::telemetry;
+pub use error::StartError;
+
+/// How long calls that are running may take to end; with closing the store this stays below 10 s.
+const DRAIN_MAX: Duration = Duration::from_secs(8);
+
+/// A server that runs in this process.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The development key, if the settings want one.
+    pub dev_key: Option<String>,
+    memory: Arc<Memory>,
+    store: Arc<dyn Store>,
+    stop: watch::Sender<bool>,
+    server: server::Started,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// [`StartError`] says which part could not be had, and its source why.
+pub async fn start(settings: &Settings) -> Result<Running, StartError> {
+    let (store, durability) = open_store(settings).await?;
+    let is_new = secrets::is_empty(store.as_ref()).await?;
+    let secret = secrets::server_secret(settings, is_new);
+    let secret = secret.map_err(|source| error::folder_error(settings, source))?;
+    let partitions = Partitions::new(settings.partitions_bytes);
+    let (clock, chance) = (Arc::new(SystemClock::new()), Arc::new(SystemChance));
+    let mut memory = Memory::new(store.clone(), clock, chance, partitions, &secret);
+    if let Some(embedder) = embedder(&settings.embedding).await? {
+        memory = memory.with_embedder(embedder);
+    }
+    let memory = Arc::new(memory);
+    memory.resume_purges().await.map_err(StartError::Prepare)?;
+    memory.resume_embedding().await.map_err(StartError::Prepare)?;
+    let dev_key = match settings.dev_key {
+        true => secrets::dev_key(settings, &memory).await?,
+        false => None,
+    };
+    let listen = settings.listen;
+    let listener = TcpListener::bind(listen);
+    let listener = listener.await.map_err(|source| StartError::Listen { listen, source })?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { listen, source })?;
+    if let Some(listen) = settings.metrics_listen {
+        let exporter = PrometheusBuilder::new().with_http_listener(listen);
+        exporter.install().map_err(StartError::Metrics)?;
+        telemetry::describe();
+    }
+    let (stop, stopped) = watch::channel(false);
+    let calls = Calls { memory: memory.clone(), pages: PageTokens::new(&secret) };
+    let server = server::start(settings, listener, calls, durability, stopped.clone()).await?;
+    let tasks = tasks::start(&memory, &stopped);
+    Ok(Running { address, dev_key, memory, store, stop, server, tasks })
+}
+
+/// The embedder that the settings name.
+async fn embedder(settings: &Embedding) -> Result<Option<Arc<dyn Embedder>>, StartError> {
+    if settings.model == EmbeddingModel::None {
+        return Ok(None);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if settings.threads == 0 { cores.div_ceil(2) } else { settings.threads };
+    let kept_in = settings.kept_in.clone();
+    let started = tokio::task::spawn_blocking(move || {
+        let minilm = MiniLm::start(threads)?;
+        Ok::<Arc<dyn Embedder>, EmbedError>(match kept_in {
+            Some(folder) => Arc::new(Kept::open(minilm, &folder)?),
+            None => Arc::new(minilm),
+        })
+    });
+    started.await.expect("starting does not panic").map(Some).map_err(StartError::Embedder)
+}
+
+async fn open_store(settings: &Settings) -> Result<(Arc<dyn Store>, pb::Durability), StartError> {
+    match settings.engine {
+        Engine::Memory => Ok((Arc::new(MemStore::new()), pb::Durability::Memory)),
+        Engine::Fjall => {
+            let folder = settings.data.clone();
+            let opened = tokio::task::spawn_blocking(move || FjallStore::open(&folder));
+            let store = opened.await.expect("opening does not panic").map_err(StartError::Store)?;
+            Ok((Arc::new(store), pb::Durability::Disk))
+        }
+    }
+}
+
+impl Running {
+    /// Waits until the store has failed for good; never returns while it is sound.
+    pub async fn faulted(&self) -> StoreError {
+        self.store.faulted().await
+    }
+
+    /// Waits until no turn waits for its vectors; at once without an embedder.
+    pub async fn embedded(&self) {
+        self.memory.embedded().await;
+    }
+
+    /// Ends the server: NOT_SERVING, no new calls, those that run may end, the last sync.
+    ///
+    /// # Errors
+    /// When the store cannot be closed.
+    pub async fn stop(self) -> Result<(), StoreError> {
+        self.server.set_not_serving().await;
+        // Nobody listens any more when the server ended by itself.
+        let _ = self.stop.send(true);
+        let abort = self.server.task.abort_handle();
+        if tokio::time::timeout(DRAIN_MAX, self.server.task).await.is_err() {
+            tracing::warn!("calls were still running after {DRAIN_MAX:?}");
+            abort.abort();
+        }
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        self.store.close().await
+    }
+}

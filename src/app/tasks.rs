@@ -1,0 +1,124 @@
+//! What runs beside the calls until the server stops: embedding, jobs, the sweep, gauges.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::memory::{Memory, Worked};
+use crate::telemetry;
+
+/// How often sessions past their time and old repeats are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How many rounds of the sweep follow each other: about a hundred thousand rows.
+const SWEEP_ROUNDS_MAX: usize = 100;
+/// How often jobs are looked for: a summary may be late by this much.
+const JOBS_EVERY: Duration = Duration::from_secs(1);
+/// How often gauges are set: more often than anybody collects them.
+const OBSERVE_EVERY: Duration = Duration::from_secs(5);
+/// How long to wait after a failure before trying again: the first time, and at the most.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Starts all of them; each ends soon after `stopped` turns true.
+pub(super) fn start(memory: &Arc<Memory>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(sweep(memory.clone(), stopped.clone())),
+        tokio::spawn(embed(memory.clone(), stopped.clone())),
+        tokio::spawn(embed(memory.clone(), stopped.clone())),
+        tokio::spawn(work(memory.clone(), stopped.clone())),
+        tokio::spawn(observe(memory.clone(), stopped.clone())),
+    ]
+}
+
+/// Embeds turns that wait, until the stop.
+async fn embed(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        // A stop does not wait for texts that are being embedded: their rows are still there.
+        let worked = tokio::select! {
+            worked = memory.embed_some() => worked,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let idle = match worked {
+            Ok(true) => {
+                pause = RETRY_FIRST;
+                continue;
+            }
+            Ok(false) => None,
+            Err(failure) => {
+                tracing::warn!(reason = failure.reason().text(), "embedding failed: {failure}");
+                pause = (pause * 2).min(RETRY_MAX);
+                Some(pause)
+            }
+        };
+        tokio::select! {
+            () = rest(idle) => {}
+            () = memory.more_to_embed(), if idle.is_none() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Notes how far the work behind the appends lags, until the stop.
+async fn observe(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(OBSERVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        let (sessions, oldest) = memory.embedding_lag();
+        let age_ms = oldest.map_or(0, |oldest| memory.now().0.saturating_sub(oldest.0));
+        telemetry::embedding_lag(sessions, age_ms);
+    }
+}
+
+/// Waits for a time; for ever without one.
+async fn rest(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Works on jobs that are due, until the stop.
+async fn work(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = JOBS_EVERY;
+    loop {
+        match memory.work_some().await {
+            Ok(Worked::Some) if *stopped.borrow() => return,
+            Ok(Worked::Some) => continue,
+            Ok(Worked::Idle(_)) => pause = JOBS_EVERY,
+            Err(failure) => {
+                tracing::warn!(reason = failure.reason().text(), "jobs cannot be read: {failure}");
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+async fn sweep(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        for _ in 0..SWEEP_ROUNDS_MAX {
+            match memory.sweep().await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(failure) => {
+                    tracing::warn!(reason = failure.reason().text(), "the sweep failed: {failure}");
+                    break;
+                }
+            }
+        }
+    }
+}
