@@ -61,7 +61,10 @@ pub(super) async fn is_empty(store: &dyn Store) -> Result<bool, StartError> {
 
 /// The development key: the one in `dev.key` while it is valid. A new one is made only while its
 /// tenant has no key at all, so that one that was taken away does not come back.
-pub(super) async fn dev_key(settings: &Settings, memory: &Memory) -> Result<Option<String>, StartError> {
+pub(super) async fn dev_key(
+    settings: &Settings,
+    memory: &Memory,
+) -> Result<Option<String>, StartError> {
     let path = settings.data.join("dev.key");
     if settings.engine == Engine::Fjall
         && let Ok(text) = fs::read_to_string(&path)
