@@ -72,7 +72,7 @@ impl Memory {
         let parts = request.turns.iter().flat_map(|turn| &turn.parts);
         let bytes = parts.map(Part::bytes).sum();
         let tokenizers = tokenizers.to_vec();
-        let plan = self.heavy.run(bytes, move |unwanted| {
+        let plan = self.heavy.run(self.pool.as_ref(), bytes, move |unwanted| {
             let derive = |turn: &Turn| match unwanted() {
                 // Nobody waits for the plan any more.
                 true => DerivedRow::default(),

@@ -15,6 +15,7 @@ use crate::memory::{
     query::Corpus,
     search::{Asked, Meaning, Ranked, Wanted, rank_corpus},
 };
+use crate::pool::compute;
 use crate::retrieve::SignalValue;
 use crate::tokens::Model;
 use crate::types::{
@@ -109,7 +110,7 @@ impl Memory {
             }
         };
         let policy = policy.clone();
-        let built = tokio::task::spawn_blocking(move || {
+        let built = compute(self.pool.as_ref(), move || {
             let by = Basis { policy: &policy, model, budget_tokens, as_of, meaning };
             build_from(&corpus, &request, by)
         });

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::sync::Semaphore;
 
+use crate::pool::{Pool, compute};
+
 /// Text of fewer bytes than this is read on the spot: it takes a few milliseconds.
 const LIGHT_BYTES: usize = 32 * 1024;
 
@@ -29,11 +31,12 @@ impl Heavy {
         Self { places: Arc::new(Semaphore::new((cores / 2).max(1))) }
     }
 
-    /// Runs `work` over so many bytes of text: where it is called when that is light, else on a
-    /// thread of its own, in the order in which they came. `work` is told by its argument whether
+    /// Runs `work` over so many bytes of text: where it is called when that is light, else by the
+    /// pool, in the order in which they came. `work` is told by its argument whether
     /// the caller has gone; the place is free only when it has returned.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        pool: &dyn Pool,
         bytes: usize,
         work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
     ) -> T {
@@ -43,7 +46,7 @@ impl Heavy {
         let place = self.places.clone().acquire_owned().await.expect("it is never closed");
         let gone = Arc::new(AtomicBool::new(false));
         let waiting = Waiting(gone.clone());
-        let worked = tokio::task::spawn_blocking(move || {
+        let worked = compute(pool, move || {
             let done = work(&|| gone.load(Relaxed));
             drop(place);
             done

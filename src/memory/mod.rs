@@ -26,6 +26,7 @@ use moka::sync::Cache;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::embed::Embedder;
+use crate::pool::{Pool, Threads};
 use crate::storage::Store;
 use crate::tokens::{Model, Models};
 use crate::types::{Policy, TenantId};
@@ -57,6 +58,7 @@ pub struct Memory {
     key_secret: [u8; 32],
     embedder: Option<Arc<dyn Embedder>>,
     backlog: behind::Backlog,
+    pool: Arc<dyn Pool>,
     heavy: heavy::Heavy,
     questions: behind::Questions,
 }
@@ -82,6 +84,7 @@ impl Memory {
             key_secret: blake3::derive_key("keepsake 1 api keys", server_secret),
             embedder: None,
             backlog: behind::Backlog::default(),
+            pool: Arc::new(Threads),
             heavy: heavy::Heavy::new(),
             questions: behind::Questions::new(),
         }
@@ -91,6 +94,13 @@ impl Memory {
     #[must_use]
     pub fn with_embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
         self.embedder = Some(embedder);
+        self
+    }
+
+    /// The same with another pool for what takes long to compute; without this, threads.
+    #[must_use]
+    pub fn with_pool(mut self, pool: Arc<dyn Pool>) -> Self {
+        self.pool = pool;
         self
     }
 }

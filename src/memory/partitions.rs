@@ -12,6 +12,7 @@ use crate::memory::{
     partition::{Derivation, Loaded, Partition},
     rows::{revised, unreadable},
 };
+use crate::pool::compute;
 use crate::record::{ChangeRow, DerivedRow, Head, SummaryRow, VectorRow, decode, keys};
 use crate::retrieve::TurnVectors;
 use crate::storage::{Read, Row};
@@ -280,7 +281,7 @@ impl Memory {
         let Some(at) = at else { return Ok(None) };
         let language = language.to_owned();
         let embedder = self.embedder.as_deref().map(|embedder| embedder.key().to_owned());
-        let partition = tokio::task::spawn_blocking(move || {
+        let partition = compute(self.pool.as_ref(), move || {
             let marked = rows[3].iter().filter_map(|row| seq_of(&row.key)).collect();
             let by = Derivation { language: &language, embedder: embedder.as_deref() };
             let turns = TurnRows { turns: &rows[1], derived: &rows[2], vectors: &rows[4] };

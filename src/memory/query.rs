@@ -143,9 +143,14 @@ impl Memory {
     }
 }
 
+/// The time that the timers of the runtime go by, which the simulation moves.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// How long an answer may still be prepared.
 pub(super) fn time_left(deadline: Option<Instant>) -> Option<Duration> {
-    let left = deadline?.saturating_duration_since(Instant::now());
+    let left = deadline?.saturating_duration_since(now());
     Some(left.saturating_sub(margin(left)))
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::error::Failure;
 use crate::memory::{Degraded, Filter, Memory, Target, partition::Partition, query::Corpus};
+use crate::pool::compute;
 use crate::record::SessionKind;
 use crate::retrieve::{
     ChatKind, Decision, Hit, Mode, NoSignal, Query, Request, SignalValue, Source, Weights, rank,
@@ -359,7 +360,7 @@ impl Memory {
         let by = (policy, as_of, request.target.deadline);
         let meaning = self.meaning(tenant, &corpus, Some(&request.query), by).await;
         let policy = policy.clone();
-        let found = tokio::task::spawn_blocking(move || {
+        let found = compute(self.pool.as_ref(), move || {
             let copies = corpus.read();
             let turns = corpus.own.map(|own| copies[own].turns()).unwrap_or_default();
             let asked = Asked::of(turns, Some(&request.query));

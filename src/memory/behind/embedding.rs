@@ -11,6 +11,7 @@ use crate::memory::{
     behind::backlog::{SESSIONS_MAX, Taken, WHOLE},
     rows::{revised, store_failure, unreadable},
 };
+use crate::pool::compute;
 use crate::record::{Head, PendingRow, PendingSession, UserHead, VectorRow, decode, keys};
 use crate::retrieve::{PIECES_VERSION, TurnVectors, pieces};
 use crate::sessions::{Draft, Revised, Vectorized, plan_missing, plan_settled, plan_vectors};
@@ -190,7 +191,7 @@ impl Memory {
     /// waits no more: it is found by its words.
     async fn vectors_of(&self, turns: Vec<Turn>) -> Result<Vec<Made>, Failure> {
         let Some(embedder) = &self.embedder else { return Ok(Vec::new()) };
-        let cut = tokio::task::spawn_blocking(move || {
+        let cut = compute(self.pool.as_ref(), move || {
             turns.iter().map(|turn| (turn.seq, pieces(turn))).collect::<Vec<_>>()
         });
         let cut = cut.await.expect("cutting turns does not panic");

@@ -114,6 +114,7 @@ impl Memory {
             loop {
                 let beat = Duration::from_millis(LEASE_MS.unsigned_abs() / 3);
                 tokio::select! {
+                    biased;
                     worked = &mut working => break worked,
                     () = tokio::time::sleep(beat) => self.prolong(tenant, &lease).await?,
                 }

@@ -1,6 +1,7 @@
 //! Summaries of a session: what is due is planned on the copy in memory, made, and committed with
 //! the head as precondition.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::sync::Mutex;
@@ -8,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::context::{LAYOUT_VERSION, count_lines};
 use crate::error::{Failure, Reason};
 use crate::memory::{Memory, Page, partition::Partition, partitions::Shared, rows::unreadable};
+use crate::pool::{Pool, compute};
 use crate::record::{ChangeRow, Head, JobKind, JobRow, SummaryMethod, SummaryRow, decode, keys};
 use crate::sessions::{
     Draft, Revised, Summarized, marks, plan_done, plan_due, plan_summary, rests_at,
@@ -54,7 +56,7 @@ impl Memory {
                 let lease = lease.lock().await;
                 return self.commit_job(plan_due(tenant, &lease, due)).await;
             }
-            let look = look(copy, policy.clone(), idle).await?;
+            let look = look(self.pool.as_ref(), copy, policy.clone(), idle).await?;
             let Some(made) = look.made else {
                 if self.end_job(tenant, lease, look.at, look.tail_tokens).await? {
                     return Ok(());
@@ -197,8 +199,13 @@ impl Memory {
 }
 
 /// Looks which summary of a session is due, and makes it.
-async fn look(copy: Shared, policy: std::sync::Arc<Policy>, idle: bool) -> Result<Look, Failure> {
-    let looked = tokio::task::spawn_blocking(move || {
+async fn look(
+    pool: &dyn Pool,
+    copy: Shared,
+    policy: Arc<Policy>,
+    idle: bool,
+) -> Result<Look, Failure> {
+    let looked = compute(pool, move || {
         let copy = copy.read().expect("no writer panics");
         look_at(&copy, &policy, idle)
     });
