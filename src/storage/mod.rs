@@ -3,6 +3,7 @@
 //! Invariant: nothing is visible before it is durable, and all of a batch is there or none of it.
 
 mod batch;
+pub mod disk;
 mod error;
 pub mod fjall;
 mod mem;

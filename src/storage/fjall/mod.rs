@@ -1,141 +1,40 @@
-//! The store on disk: fjall, with what it lacks around it.
-//! In: a data folder; the calls of the port. Out: commits that were synced before anyone saw them.
-//! Invariant: a folder that lost an acknowledged commit is refused by name, never opened silently.
-//!
-//! `FOLDER/FORMAT` holds the version of the layout, `LOCK` keeps a second process out, `MARK` the
-//! number of the last synced group, and `fjall/` the engine's own files.
+//! fjall as the engine of a store on disk, with what it does not check of its journals.
 
 mod engine;
-mod folder;
 mod journal;
-mod mark;
-mod open_error;
-mod queue;
-mod writer;
 
-#[cfg(test)]
-mod tests;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use crate::storage::disk::{DiskStore, EngineError, Kind, caught};
+use engine::FjallEngine;
 
-use async_trait::async_trait;
-use tokio::sync::{oneshot, watch};
+// The parts that the store has with every engine, where callers of this one look for them.
+pub use super::disk::{
+    COMMITS_WAITING_MAX, FORMAT_VERSION, FULL_PAUSE, GROUP_BYTES_MAX, OpenError, WAITING_BYTES_MAX,
+};
 
-use crate::storage::{Batch, CommitError, Read, Revision, Row, Store, StoreError};
-use engine::EngineSlot;
-use queue::{Queue, Waiting};
+/// A store in a folder of the file system, kept by fjall.
+pub type FjallStore = DiskStore<Fjall>;
 
-pub use folder::FORMAT_VERSION;
-pub use open_error::OpenError;
-pub use queue::{COMMITS_WAITING_MAX, WAITING_BYTES_MAX};
-pub use writer::{FULL_PAUSE, GROUP_BYTES_MAX};
+/// The engine fjall.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fjall;
 
-/// The most gets that a read answers on the caller's thread: a get takes microseconds, less than
-/// the way to another thread and back, and so many stay far below what would hold up a runtime.
-const GETS_INLINE_MAX: usize = 32;
+impl Kind for Fjall {
+    const NAME: &'static str = "fjall";
 
-/// A store in a folder of the file system, of which one process at a time can hold one.
-///
-/// Dropping it closes it, and blocks until what was taken is durable.
-#[derive(Debug)]
-pub struct FjallStore {
-    shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<()>>>,
-}
+    type Engine = FjallEngine;
 
-#[derive(Debug)]
-struct Shared {
-    queue: Queue,
-    engine: EngineSlot,
-    fault: watch::Sender<Option<StoreError>>,
-}
-
-impl FjallStore {
-    /// Opens the store in `folder`, and sets it up when there is nothing yet. It blocks, usually
-    /// for less than a second.
-    ///
-    /// # Errors
-    /// [`OpenError`] says what is wrong with the folder; nothing was written then, except that a
-    /// damaged journal may have been cut, of which a copy was set aside first.
-    pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let (folder, opened) = folder::open(folder)?;
-        let shared = Arc::new(Shared {
-            queue: Queue::default(),
-            engine: EngineSlot::new(opened.engine),
-            fault: watch::Sender::new(None),
-        });
-        let writer = writer::start(Arc::clone(&shared), folder, opened.mark, opened.position)?;
-        Ok(Self { shared, writer: Mutex::new(Some(writer)) })
+    fn open(&self, path: &Path) -> Result<FjallEngine, EngineError> {
+        caught(|| FjallEngine::open(path).map_err(engine::failed))
     }
 
-    fn shut(shared: &Shared, writer: Option<JoinHandle<()>>) -> Result<(), StoreError> {
-        shared.queue.end(StoreError::Closed);
-        if let Some(writer) = writer {
-            // The writer catches its own panics and tells them as a fault.
-            writer.join().ok();
-        }
-        match &*shared.fault.borrow() {
-            Some(fault) => Err(fault.clone()),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for FjallStore {
-    fn drop(&mut self) {
-        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        // Whoever wants to know how it went calls `close`.
-        Self::shut(&self.shared, writer).ok();
-    }
-}
-
-#[async_trait]
-impl Store for FjallStore {
-    async fn read(&self, reads: Vec<Read>) -> Result<Vec<Vec<Row>>, StoreError> {
-        let gets_only = reads.iter().all(|read| matches!(read, Read::Get(_)));
-        if gets_only
-            && reads.len() <= GETS_INLINE_MAX
-            && let Some(answer) = self.shared.engine.try_read(&reads)
-        {
-            return answer;
-        }
-        let shared = Arc::clone(&self.shared);
-        let task = tokio::task::spawn_blocking(move || shared.engine.read(&reads));
-        task.await.map_err(|source| fault("read from the store", source))?
+    fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
+        journal::list(path)
     }
 
-    async fn commit(&self, batch: Batch) -> Result<Revision, CommitError> {
-        batch.check_size()?;
-        let (answer, answered) = oneshot::channel();
-        self.shared.queue.push(Waiting { batch, answer })?;
-        match answered.await {
-            Ok(answer) => answer,
-            Err(source) => Err(fault("learn what became of a commit", source).into()),
-        }
+    fn damaged(journals: &[PathBuf]) -> io::Result<Option<&PathBuf>> {
+        journal::first_out_of_order(journals)
     }
-
-    async fn faulted(&self) -> StoreError {
-        let mut fault = self.shared.fault.subscribe();
-        match fault.wait_for(Option::is_some).await.map(|fault| fault.clone()) {
-            Ok(Some(fault)) => fault,
-            // The sender lives as long as `self`, and the condition asks for `Some`.
-            Ok(None) | Err(_) => std::future::pending().await,
-        }
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let shared = Arc::clone(&self.shared);
-        let task = tokio::task::spawn_blocking(move || Self::shut(&shared, writer));
-        task.await.map_err(|source| fault("close the store", source))?
-    }
-}
-
-fn fault<E>(attempt: &'static str, source: E) -> StoreError
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    StoreError::Fault { attempt, source: Arc::new(source) }
 }

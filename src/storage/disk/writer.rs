@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::engine::{Engine, Position, Recovered, Writes};
-use super::folder::{Folder, is_full};
+use super::engine::{Engine, EngineError, Full, Kind, Position, Recovered, Writes};
+use super::folder::Folder;
 use super::mark::Mark;
 use super::queue::Waiting;
-use super::{OpenError, Shared, fault};
+use super::{OpenError, Shared, engine_fault, fault};
 use crate::storage::{Batch, CommitError, Revision, StoreError};
 
 /// How long commits are refused after the disk was full, before one is tried again: reads wait
@@ -25,8 +25,9 @@ pub const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// milliseconds, and waiting for the next group costs no more.
 pub const GROUP_BYTES_MAX: usize = 16 << 20;
 
-struct Writer {
-    shared: Arc<Shared>,
+struct Writer<K: Kind> {
+    shared: Arc<Shared<K::Engine>>,
+    kind: K,
     folder: Folder,
     mark: Mark,
     position: Position,
@@ -34,15 +35,15 @@ struct Writer {
 }
 
 /// Starts the thread; it ends when the queue has ended and is empty, or at a fault.
-pub(super) fn start(
-    shared: Arc<Shared>,
+pub(super) fn start<K: Kind>(
+    shared: Arc<Shared<K::Engine>>,
+    kind: K,
     folder: Folder,
-    mark: Mark,
-    position: Position,
+    (mark, position): (Mark, Position),
 ) -> Result<JoinHandle<()>, OpenError> {
-    let path = folder.engine_path();
+    let path = folder.engine_path().to_owned();
     let run = move || {
-        let mut writer = Writer { shared, folder, mark, position, full: None };
+        let mut writer = Writer { shared, kind, folder, mark, position, full: None };
         // A panic in the engine must not leave callers waiting, nor the process going on.
         let ran = catch_unwind(AssertUnwindSafe(|| writer.run()));
         let ended = ran.unwrap_or_else(|_| Err(writer_panicked()));
@@ -56,7 +57,7 @@ fn writer_panicked() -> StoreError {
     fault("write to the store", io::Error::other("the writer panicked"))
 }
 
-impl Writer {
+impl<K: Kind> Writer<K> {
     fn run(&mut self) -> Result<(), StoreError> {
         loop {
             let taken = self.shared.queue.take(GROUP_BYTES_MAX);
@@ -101,9 +102,9 @@ impl Writer {
         let mut group = Group { last: self.position.revision, ..Group::default() };
         let planned = self.shared.engine.with(|engine| {
             let plan = |waiting: Waiting| Ok((group.add(engine, &waiting.batch)?, waiting.answer));
-            taken.into_iter().map(plan).collect::<::fjall::Result<Vec<_>>>()
+            taken.into_iter().map(plan).collect::<Result<Vec<_>, EngineError>>()
         })?;
-        let answers = planned.map_err(|source| fault("check a commit", source))?;
+        let answers = planned.map_err(|error| engine_fault("check a commit", error))?;
         if !group.writes.is_empty() {
             let next = Position { group: self.position.group + 1, revision: group.last };
             if let Err(error) = self.write(group.writes, next) {
@@ -124,30 +125,24 @@ impl Writer {
                 self.position = next;
                 self.mark.write(next.group).map_err(|source| fault("write the mark", source))
             }
-            Err(source) if self.is_full(&source) => {
-                let full = StoreError::Full { source: Arc::new(source) };
+            Err(error) if self.is_full(&error) => {
+                let full = StoreError::Full { source: error.source };
                 self.reopen(&full)?;
                 self.full = Some((Instant::now() + FULL_PAUSE, full.clone()));
                 Err(full)
             }
-            Err(source) => Err(fault("write to the store", source)),
+            Err(error) => Err(engine_fault("write to the store", error)),
         }
     }
 
     /// Says whether the engine failed for want of space. It does not say so itself when it was
     /// its background work that failed.
-    fn is_full(&self, error: &::fjall::Error) -> bool {
-        if matches!(error, ::fjall::Error::Poisoned) {
-            return self.folder.disk_is_full();
+    fn is_full(&self, error: &EngineError) -> bool {
+        match error.full {
+            Full::Yes => true,
+            Full::Perhaps => self.folder.disk_is_full(),
+            Full::No => false,
         }
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-        while let Some(error) = cause {
-            if error.downcast_ref::<io::Error>().is_some_and(is_full) {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
     }
 
     /// Makes sure that there is an engine; after the disk was full there may be none.
@@ -171,18 +166,17 @@ impl Writer {
     /// must come back as it was before the group that failed: a part of that group which is in
     /// the journal may never have been synced, so that nothing can be said of it.
     fn reopen(&mut self, full: &StoreError) -> Result<(), StoreError> {
-        let path = self.folder.engine_path();
         let before = self.position;
-        let failed = |source: ::fjall::Error| {
-            if self.is_full(&source) {
-                return StoreError::Full { source: Arc::new(source) };
+        let failed = |error: EngineError| {
+            if self.is_full(&error) {
+                return StoreError::Full { source: error.source };
             }
-            fault("open the store again after the disk was full", source)
+            engine_fault("open the store again after the disk was full", error)
         };
         self.shared.engine.replace(full.clone(), || {
-            let engine = Engine::open(&path).map_err(failed)?;
+            let engine = self.kind.open(self.folder.engine_path()).map_err(failed)?;
             match engine.recovered().map_err(failed)? {
-                Recovered::Whole(position) if position == before => Ok((engine, ())),
+                Recovered::Whole(position) if position == before => Ok(engine),
                 _ => {
                     let source = io::Error::other("another last group than was acknowledged");
                     Err(fault("open the store again after the disk was full", source))
@@ -203,9 +197,9 @@ struct Group {
 impl Group {
     fn add(
         &mut self,
-        engine: &Engine,
+        engine: &impl Engine,
         batch: &Batch,
-    ) -> ::fjall::Result<Result<Revision, CommitError>> {
+    ) -> Result<Result<Revision, CommitError>, EngineError> {
         for precondition in batch.preconditions() {
             let key = precondition.key();
             if !precondition.holds(self.revision(engine, key)?) {
@@ -222,7 +216,11 @@ impl Group {
         Ok(Ok(self.last))
     }
 
-    fn revision(&mut self, engine: &Engine, key: &Bytes) -> ::fjall::Result<Option<Revision>> {
+    fn revision(
+        &mut self,
+        engine: &impl Engine,
+        key: &Bytes,
+    ) -> Result<Option<Revision>, EngineError> {
         if let Some(write) = self.writes.get(key) {
             return Ok(write.as_ref().map(|(revision, _)| *revision));
         }

@@ -4,8 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::engine::{Engine, Position, Recovered};
-use super::journal;
+use super::engine::{Engine, EngineError, Kind, Position, Recovered, is_full};
 use super::mark::Mark;
 use super::open_error::OpenError;
 
@@ -30,32 +29,37 @@ const PROBE_BLOCKS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    engine: PathBuf,
     _lock: File,
 }
 
 /// What opening a folder gives.
-pub(super) struct Opened {
-    pub(super) engine: Engine,
+pub(super) struct Opened<E> {
+    pub(super) engine: E,
     pub(super) mark: Mark,
     pub(super) position: Position,
 }
 
 impl Folder {
     /// Where the engine's own files lie.
-    pub(super) fn engine_path(&self) -> PathBuf {
-        self.path.join("fjall")
+    pub(super) fn engine_path(&self) -> &Path {
+        &self.engine
     }
 }
 
 /// Holds the folder, sets it up when it is new, and opens what is in it.
-pub(super) fn open(path: &Path) -> Result<(Folder, Opened), OpenError> {
+pub(super) fn open<K: Kind>(
+    path: &Path,
+    kind: &K,
+) -> Result<(Folder, Opened<K::Engine>), OpenError> {
     create_private(path).map_err(OpenError::file("make the data folder", path))?;
-    let folder = Folder { path: path.to_owned(), _lock: lock(path)? };
-    check_format(path)?;
+    let engine = path.join(K::NAME);
+    let folder = Folder { path: path.to_owned(), engine, _lock: lock(path)? };
+    check_format(&folder)?;
     // Left there by a process that was ended while it tried the disk.
     fs::remove_file(path.join(PROBE)).ok();
     let (mark, marked) = open_mark(&folder)?;
-    let (engine, position) = open_engine(&folder, marked)?;
+    let (engine, position) = open_engine(&folder, kind, marked)?;
     Ok((folder, Opened { engine, mark, position }))
 }
 
@@ -78,8 +82,8 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn check_format(folder: &Path) -> Result<(), OpenError> {
-    let path = folder.join("FORMAT");
+fn check_format(folder: &Folder) -> Result<(), OpenError> {
+    let path = folder.path.join("FORMAT");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return write_format(folder),
@@ -89,24 +93,25 @@ fn check_format(folder: &Path) -> Result<(), OpenError> {
     match text.trim_end().strip_prefix("keepsake ").and_then(|version| version.parse().ok()) {
         Some(FORMAT_VERSION) => Ok(()),
         // Rows of version 1 are read as they are; the program of version 1 reads none of ours.
-        Some(1) => replace_format(folder),
+        Some(1) => replace_format(&folder.path),
         Some(found) if found > FORMAT_VERSION => {
-            Err(OpenError::FormatNewer { path: folder.to_owned(), found })
+            Err(OpenError::FormatNewer { path: folder.path.clone(), found })
         }
         Some(_) | None => Err(OpenError::FormatUnreadable { path }),
     }
 }
 
 /// Makes `FORMAT`, the first file of a folder: what comes later without it is not ours to open.
-fn write_format(folder: &Path) -> Result<(), OpenError> {
-    if folder.join("fjall").exists() || folder.join("MARK").exists() {
-        return Err(OpenError::FormatMissing { path: folder.to_owned() });
+fn write_format(folder: &Folder) -> Result<(), OpenError> {
+    let path = &folder.path;
+    if folder.engine_path().exists() || path.join("MARK").exists() {
+        return Err(OpenError::FormatMissing { path: path.clone() });
     }
     // A folder made by others may be open to them; from now on it holds conversations.
     #[cfg(unix)]
-    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        .map_err(OpenError::file("write", folder))?;
-    replace_format(folder)
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .map_err(OpenError::file("write", path))?;
+    replace_format(path)
 }
 
 fn replace_format(folder: &Path) -> Result<(), OpenError> {
@@ -150,19 +155,27 @@ fn create_mark(folder: &Folder, path: &Path) -> Result<(Mark, u64), OpenError> {
 
 /// Opens the engine, and refuses it when it lost a group. It cuts a damaged journal when it opens,
 /// so a copy of the journals is made before, and kept when it is refused.
-fn open_engine(folder: &Folder, marked: u64) -> Result<(Engine, Position), OpenError> {
+fn open_engine<K: Kind>(
+    folder: &Folder,
+    kind: &K,
+    marked: u64,
+) -> Result<(K::Engine, Position), OpenError> {
     let path = folder.engine_path();
     let copy = folder.path.join("set-aside-new");
-    let journals = journal::list(&path).map_err(OpenError::file("read", &path))?;
+    let journals = K::journals(path).map_err(OpenError::file("read", path))?;
     let copied = copy_journals(&journals, &copy);
     copied.map_err(OpenError::file("set aside the journals in", &copy))?;
     let keep = || keep_copy(folder, &copy);
-    let ordered = journal::first_out_of_order(&journals);
-    if let Some(damaged) = ordered.map_err(OpenError::file("read a journal in", &path))? {
+    let damaged = K::damaged(&journals);
+    if let Some(damaged) = damaged.map_err(OpenError::file("read a journal in", path))? {
         return Err(OpenError::JournalDamaged { path: damaged.clone(), aside: keep() });
     }
-    let engine_error = |source| OpenError::Engine { path: path.clone(), aside: keep(), source };
-    let engine = Engine::open(&path).map_err(engine_error)?;
+    let engine_error = |EngineError { source, .. }| OpenError::Engine {
+        path: path.to_owned(),
+        aside: keep(),
+        source,
+    };
+    let engine = kind.open(path).map_err(engine_error)?;
     let lost = |missing, last| OpenError::GroupsLost {
         path: folder.path.clone(),
         missing,
@@ -178,7 +191,7 @@ fn open_engine(folder: &Folder, marked: u64) -> Result<(Engine, Position), OpenE
             Ok((engine, position))
         }
         Recovered::Hole { missing, last } => Err(lost(missing, last.max(marked))),
-        Recovered::Unreadable => Err(OpenError::RowUnreadable { path: path.clone() }),
+        Recovered::Unreadable => Err(OpenError::RowUnreadable { path: path.to_owned() }),
     }
 }
 
@@ -241,11 +254,6 @@ fn remove_folder(path: &Path) -> io::Result<()> {
 fn sync_folder(path: &Path) -> io::Result<()> {
     // Elsewhere a folder cannot be opened as a file, and a rename is durable by itself.
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
-}
-
-/// Says whether an error means that there is no space for more.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl Folder {

@@ -1,6 +1,6 @@
 use std::fs;
 
-use super::engine::{Position, Recovered, check_ring};
+use super::engine::{Position, Recovered};
 use super::mark::Mark;
 use super::queue::{COMMITS_WAITING_MAX, Queue, WAITING_BYTES_MAX, Waiting};
 use crate::storage::{Batch, Revision, StoreError, StoreErrorKind};
@@ -8,7 +8,7 @@ use crate::storage::{Batch, Revision, StoreError, StoreErrorKind};
 #[track_caller]
 fn check_groups(groups: &[u64], expected: Recovered) {
     let row = |group: &u64| Position { group: *group, revision: Revision(group * 10) };
-    assert_eq!(check_ring(groups.iter().map(row).collect(), 4), expected);
+    assert_eq!(Recovered::of_ring(groups.iter().map(row).collect(), 4), expected);
 }
 
 fn whole(group: u64) -> Recovered {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::folder::FORMAT_VERSION;
 
@@ -64,7 +65,7 @@ pub enum OpenError {
         /// Where a copy of the journals lies, as they were before.
         aside: Option<PathBuf>,
         /// What the engine said.
-        source: ::fjall::Error,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// A journal is damaged in a way that would bring old values back.
     #[error(
