@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::BuildError;
 use crate::config::Settings;
 use crate::embed::EmbedError;
 use crate::error::Failure;
-use crate::storage::fjall::OpenError;
+use crate::storage::disk::OpenError;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,12 @@ use crate::config::{Embedding, EmbeddingModel, Engine, Settings};
 use crate::embed::{EmbedError, Embedder, Kept, builtin::MiniLm};
 use crate::memory::{Memory, Partitions};
 use crate::proto::v1 as pb;
-use crate::storage::{MemStore, Store, StoreError, fjall::FjallStore};
+use crate::storage::{
+    MemStore, Store, StoreError,
+    disk::{DiskStore, Kind},
+    fjall::Fjall,
+    sled::Sled,
+};
 use crate::telemetry;
 pub use error::StartError;
 
@@ -100,13 +105,16 @@ async fn embedder(settings: &Embedding) -> Result<Option<Arc<dyn Embedder>>, Sta
 async fn open_store(settings: &Settings) -> Result<(Arc<dyn Store>, pb::Durability), StartError> {
     match settings.engine {
         Engine::Memory => Ok((Arc::new(MemStore::new()), pb::Durability::Memory)),
-        Engine::Fjall => {
-            let folder = settings.data.clone();
-            let opened = tokio::task::spawn_blocking(move || FjallStore::open(&folder));
-            let store = opened.await.expect("opening does not panic").map_err(StartError::Store)?;
-            Ok((Arc::new(store), pb::Durability::Disk))
-        }
+        Engine::Fjall => Ok((open_disk::<Fjall>(settings).await?, pb::Durability::Disk)),
+        Engine::Sled => Ok((open_disk::<Sled>(settings).await?, pb::Durability::Disk)),
     }
+}
+
+async fn open_disk<K: Kind>(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
+    let folder = settings.data.clone();
+    let opened = tokio::task::spawn_blocking(move || DiskStore::<K>::open(&folder));
+    let store = opened.await.expect("opening does not panic").map_err(StartError::Store)?;
+    Ok(Arc::new(store))
 }
 
 impl Running {

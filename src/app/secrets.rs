@@ -66,7 +66,7 @@ pub(super) async fn dev_key(
     memory: &Memory,
 ) -> Result<Option<String>, StartError> {
     let path = settings.data.join("dev.key");
-    if settings.engine == Engine::Fjall
+    if settings.engine != Engine::Memory
         && let Ok(text) = fs::read_to_string(&path)
         && memory.authenticate(text.trim()).await.is_ok()
     {
@@ -88,7 +88,7 @@ pub(super) async fn dev_key(
     let key = NewKey { display_name: "development".to_owned(), scopes, expires_at: None };
     let created = memory.create_key(&tenant, &key, None).await.map_err(StartError::Prepare)?;
     let secret = created.secret.expect("a key that was just made has its secret");
-    if settings.engine == Engine::Fjall {
+    if settings.engine != Engine::Memory {
         write_secret(&path, format!("{secret}\n").as_bytes())
             .map_err(|source| folder_error(settings, source))?;
     }

@@ -156,14 +156,14 @@ fn greet(settings: &Settings, running: &Running) {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", running.address);
     let mut lines = vec![match settings.engine {
-        Engine::Fjall => {
+        Engine::Fjall | Engine::Sled => {
             format!("Keepsake listens on {address}, data in {}", settings.data.display())
         }
         Engine::Memory => format!("Keepsake listens on {address}, data in memory only"),
     }];
     if let Some(key) = &running.dev_key {
         lines.push(format!("Development API key: {key}"));
-        if settings.engine == Engine::Fjall {
+        if settings.engine != Engine::Memory {
             lines.push(format!("  (also in {}/dev.key)", settings.data.display()));
         }
         let program = std::env::args().next().unwrap_or_else(|| "keepsake".to_owned());

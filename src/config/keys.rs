@@ -68,7 +68,7 @@ pub const KEYS: &[Key] = &[
         env: "KEEPSAKE_STORAGE_ENGINE",
         default: Some("fjall"),
         is_text: true,
-        doc: "The engine of the record: `fjall` (on disk) or `memory` (gone with the process).",
+        doc: "The engine of the record: `fjall` or `sled` (on disk), or `memory` (gone with the process).",
     },
     Key {
         path: "cache.partitions_bytes",
@@ -115,7 +115,7 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "log.filter",
         env: "KEEPSAKE_LOG_FILTER",
-        default: Some("info,fjall=warn,lsm_tree=warn"),
+        default: Some("info,fjall=warn,lsm_tree=warn,sled=warn"),
         is_text: true,
         doc: "What is logged, for example `warn` or `keepsake=debug`.",
     },

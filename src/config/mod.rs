@@ -18,8 +18,10 @@ pub use layers::{Layers, Mistake, Origin};
 /// Which engine keeps the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// On disk.
+    /// On disk, the default.
     Fjall,
+    /// On disk.
+    Sled,
     /// In memory, gone with the process: for tests.
     Memory,
 }
@@ -187,8 +189,9 @@ fn log_filter(text: &str) -> Result<String, String> {
 fn engine(text: &str) -> Result<Engine, String> {
     match text {
         "fjall" => Ok(Engine::Fjall),
+        "sled" => Ok(Engine::Sled),
         "memory" => Ok(Engine::Memory),
-        _ => Err("must be `fjall` or `memory`".into()),
+        _ => Err("must be `fjall`, `sled` or `memory`".into()),
     }
 }
 

@@ -81,7 +81,7 @@ fn every_mistake_is_told_at_once_with_the_nearest_name() {
             "`liste` (file) is no setting; is `listen` meant?",
             "`KEEPSAKE_LOG_FORMT` (environment) is no setting; is `KEEPSAKE_LOG_FORMAT` meant?",
             "`listen` (environment) must be ADDRESS:PORT",
-            "`storage.engine` (file) must be `fjall` or `memory`",
+            "`storage.engine` (file) must be `fjall`, `sled` or `memory`",
             "`cache.partitions_bytes` (file) must be a whole number",
             "`log.filter` (file) is no filter: error parsing level filter: expected one of \
              \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5",

@@ -8,6 +8,7 @@ mod error;
 pub mod fjall;
 mod mem;
 mod read;
+pub mod sled;
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use keepsake::storage::fjall::FjallStore;
+use keepsake::storage::disk::{DiskStore, Kind};
+use keepsake::storage::fjall::Fjall;
+use keepsake::storage::sled::Sled;
 use keepsake::storage::{
     BATCH_BYTES_MAX, Batch, CommitError, KEY_BYTES_MAX, MemStore, Read, Revision, Row, Store,
     StoreError, StoreErrorKind,
@@ -21,9 +23,9 @@ fn mem() -> Tried {
     Tried { store: Arc::new(MemStore::new()), _folder: None }
 }
 
-fn fjall() -> Tried {
+fn disk<K: Kind>() -> Tried {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = FjallStore::open(folder.path()).expect("a new folder opens");
+    let store = DiskStore::<K>::open(folder.path()).expect("a new folder opens");
     Tried { store: Arc::new(store), _folder: Some(folder) }
 }
 
@@ -38,7 +40,14 @@ macro_rules! contract {
         mod on_fjall {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
-                let tried = super::fjall();
+                let tried = super::disk::<super::Fjall>();
+                super::$claim(tried.store.clone()).await;
+            })*
+        }
+        mod on_sled {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                let tried = super::disk::<super::Sled>();
                 super::$claim(tried.store.clone()).await;
             })*
         }

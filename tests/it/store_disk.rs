@@ -1,32 +1,64 @@
-//! What the store on disk keeps beyond the contract: its folder, its mark, its journal.
+//! What the store on disk keeps beyond the contract: its folder, its mark, the journals of fjall.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use keepsake::storage::fjall::{FORMAT_VERSION, FjallStore, OpenError};
+use keepsake::storage::disk::{DiskStore, FORMAT_VERSION, Kind, OpenError};
+use keepsake::storage::fjall::{Fjall, FjallStore};
+use keepsake::storage::sled::Sled;
 use keepsake::storage::{Batch, Read, Row, Store};
+
+/// Claims that hold with every engine.
+macro_rules! with_every_engine {
+    ($($claim:ident)*) => {
+        mod on_fjall {
+            $(#[tokio::test]
+            async fn $claim() {
+                super::$claim::<super::Fjall>().await;
+            })*
+        }
+        mod on_sled {
+            $(#[tokio::test]
+            async fn $claim() {
+                super::$claim::<super::Sled>().await;
+            })*
+        }
+    };
+}
+
+with_every_engine! {
+    reopening_keeps_every_row_with_its_revision
+    a_dropped_store_has_kept_what_it_acknowledged
+    a_second_store_on_the_same_folder_is_refused
+    a_newer_format_is_refused_by_name_and_left_as_it_is
+    a_folder_of_the_first_format_is_taken_over_and_then_of_this_one
+    data_without_a_readable_format_is_refused
+    the_folder_is_for_its_owner_only
+    a_damaged_mark_is_refused
+    a_folder_of_another_engine_is_refused_by_name
+}
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-fn open(folder: &Path) -> FjallStore {
-    FjallStore::open(folder).expect("the folder opens")
+fn open<K: Kind>(folder: &Path) -> DiskStore<K> {
+    DiskStore::open(folder).expect("the folder opens")
 }
 
 #[track_caller]
-fn refused(folder: &Path) -> OpenError {
-    FjallStore::open(folder).expect_err("the folder must be refused")
+fn refused<K: Kind>(folder: &Path) -> OpenError {
+    DiskStore::<K>::open(folder).expect_err("the folder must be refused")
 }
 
-async fn all(store: &FjallStore) -> Vec<Row> {
+async fn all(store: &dyn Store) -> Vec<Row> {
     store.read(vec![Read::prefix("")]).await.expect("the store reads").remove(0)
 }
 
 /// Writes `commits` groups of a few rows each, and gives all rows.
-async fn fill(folder: &Path, commits: u32) -> Vec<Row> {
-    let store = open(folder);
+async fn fill<K: Kind>(folder: &Path, commits: u32) -> Vec<Row> {
+    let store = open::<K>(folder);
     for n in 0..commits {
         let batch = Batch::new().put(n.to_string(), vec![b'v'; 300]).put("last", n.to_string());
         store.commit(batch).await.expect("the commit holds");
@@ -72,85 +104,77 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-#[tokio::test]
-async fn reopening_keeps_every_row_with_its_revision() {
+async fn reopening_keeps_every_row_with_its_revision<K: Kind>() {
     let folder = folder();
-    let before = fill(folder.path(), 20).await;
-    let store = open(folder.path());
+    let before = fill::<K>(folder.path(), 20).await;
+    let store = open::<K>(folder.path());
     assert_eq!(all(&store).await, before);
     let next = store.commit(Batch::new().put("new", "")).await.expect("the commit holds");
     assert!(before.iter().all(|row| row.revision < next), "revisions go on where they were");
     store.close().await.expect("the store closes");
-    assert_eq!(all(&open(folder.path())).await.len(), before.len() + 1);
+    assert_eq!(all(&open::<K>(folder.path())).await.len(), before.len() + 1);
 }
 
-#[tokio::test]
-async fn a_dropped_store_has_kept_what_it_acknowledged() {
+async fn a_dropped_store_has_kept_what_it_acknowledged<K: Kind>() {
     let folder = folder();
-    let before = fill(folder.path(), 3).await;
+    let before = fill::<K>(folder.path(), 3).await;
     for _ in 0..3 {
-        assert_eq!(all(&open(folder.path())).await, before);
+        assert_eq!(all(&open::<K>(folder.path())).await, before);
     }
 }
 
-#[tokio::test]
-async fn a_second_store_on_the_same_folder_is_refused() {
+async fn a_second_store_on_the_same_folder_is_refused<K: Kind>() {
     let folder = folder();
-    let store = open(folder.path());
-    let error = refused(folder.path());
+    let store = open::<K>(folder.path());
+    let error = refused::<K>(folder.path());
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     store.close().await.expect("the store closes");
-    open(folder.path());
+    open::<K>(folder.path());
 }
 
-#[test]
-fn a_newer_format_is_refused_by_name_and_left_as_it_is() {
+async fn a_newer_format_is_refused_by_name_and_left_as_it_is<K: Kind>() {
     let folder = folder();
-    drop(open(folder.path()));
+    drop(open::<K>(folder.path()));
     let newer = format!("keepsake {}\n", FORMAT_VERSION + 1);
     fs::write(folder.path().join("FORMAT"), &newer).expect("FORMAT can be written");
-    let error = refused(folder.path());
+    let error = refused::<K>(folder.path());
     assert!(matches!(error, OpenError::FormatNewer { found: 3, .. }), "{error}");
     assert!(error.to_string().contains("has format 3"), "{error}");
     let after = fs::read_to_string(folder.path().join("FORMAT")).expect("FORMAT is there");
     assert_eq!(after, newer);
 }
 
-#[test]
-fn a_folder_of_the_first_format_is_taken_over_and_then_of_this_one() {
+async fn a_folder_of_the_first_format_is_taken_over_and_then_of_this_one<K: Kind>() {
     let folder = folder();
-    drop(open(folder.path()));
+    drop(open::<K>(folder.path()));
     fs::write(folder.path().join("FORMAT"), "keepsake 1\n").expect("FORMAT can be written");
-    drop(open(folder.path()));
+    drop(open::<K>(folder.path()));
     let after = fs::read_to_string(folder.path().join("FORMAT")).expect("FORMAT is there");
     assert_eq!(after, format!("keepsake {FORMAT_VERSION}\n"));
 }
 
-#[test]
-fn data_without_a_readable_format_is_refused() {
+async fn data_without_a_readable_format_is_refused<K: Kind>() {
     let folder = folder();
-    drop(open(folder.path()));
+    drop(open::<K>(folder.path()));
     for text in ["", "keepsake", "keepsake 0", "keepsake one", "other 1", "\u{0}\u{1}"] {
         fs::write(folder.path().join("FORMAT"), text).expect("FORMAT can be written");
-        let error = refused(folder.path());
+        let error = refused::<K>(folder.path());
         assert!(matches!(error, OpenError::FormatUnreadable { .. }), "{text:?}: {error}");
     }
     fs::remove_file(folder.path().join("FORMAT")).expect("FORMAT can be removed");
-    let error = refused(folder.path());
+    let error = refused::<K>(folder.path());
     assert!(matches!(error, OpenError::FormatMissing { .. }), "{error}");
 }
 
-#[cfg(unix)]
-#[test]
-fn the_folder_is_for_its_owner_only() {
-    use std::os::unix::fs::PermissionsExt;
+async fn the_folder_is_for_its_owner_only<K: Kind>() {
+    use std::os::unix::fs::PermissionsExt as _;
     let folder = folder();
     let made = folder.path().join("by/the/store");
-    drop(open(&made));
+    drop(open::<K>(&made));
     let found = folder.path().join("found");
     fs::create_dir(&found).expect("the folder can be made");
-    fs::set_permissions(&found, PermissionsExt::from_mode(0o755)).expect("the mode can be set");
-    drop(open(&found));
+    fs::set_permissions(&found, fs::Permissions::from_mode(0o755)).expect("the mode can be set");
+    drop(open::<K>(&found));
     for path in [made, found] {
         let mode = fs::metadata(path).expect("the folder is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
@@ -160,12 +184,12 @@ fn the_folder_is_for_its_owner_only() {
 #[tokio::test]
 async fn a_cut_journal_is_refused_by_name_and_set_aside_first() {
     let folder = folder();
-    fill(folder.path(), 20).await;
+    fill::<Fjall>(folder.path(), 20).await;
     let journal = journal(folder.path());
     let length = written_length(&journal);
     cut(&journal, length - 1);
     let damaged = fs::read(&journal).expect("the journal is there");
-    let error = refused(folder.path());
+    let error = refused::<Fjall>(folder.path());
     let OpenError::GroupsLost { missing: 20, last: 20, aside: Some(aside), .. } = &error else {
         panic!("the lost group is named, not: {error}");
     };
@@ -173,24 +197,27 @@ async fn a_cut_journal_is_refused_by_name_and_set_aside_first() {
     assert_eq!(aside, &folder.path().join("set-aside-1"));
     let kept = fs::read(aside.join("0.jnl")).expect("the journal was set aside");
     assert!(kept == damaged, "the copy is as the journal was before the engine cut it");
-    assert!(matches!(refused(folder.path()), OpenError::GroupsLost { .. }), "still refused");
+    assert!(
+        matches!(refused::<Fjall>(folder.path()), OpenError::GroupsLost { .. }),
+        "still refused"
+    );
 }
 
 #[tokio::test]
 async fn without_its_mark_a_folder_goes_on_with_what_is_there() {
     let folder = folder();
-    let before = fill(folder.path(), 20).await;
+    let before = fill::<Fjall>(folder.path(), 20).await;
     let journal = journal(folder.path());
     cut(&journal, written_length(&journal) - 1);
-    refused(folder.path());
+    refused::<Fjall>(folder.path());
     fs::remove_file(folder.path().join("MARK")).expect("MARK can be removed");
-    assert_eq!(all(&open(folder.path())).await.len(), before.len() - 1);
+    assert_eq!(all(&open::<Fjall>(folder.path())).await.len(), before.len() - 1);
 }
 
 #[tokio::test]
 async fn a_torn_group_that_was_never_acknowledged_is_dropped() {
     let folder = folder();
-    let before = fill(folder.path(), 5).await;
+    let before = fill::<Fjall>(folder.path(), 5).await;
     let journal = journal(folder.path());
     let length = written_length(&journal);
     let mut bytes = fs::read(&journal).expect("the journal is there");
@@ -200,7 +227,7 @@ async fn a_torn_group_that_was_never_acknowledged_is_dropped() {
     file.seek(SeekFrom::Start(length)).expect("the place is in the file");
     file.write_all(&bytes[..200]).expect("the journal can be written");
     drop(file);
-    assert_eq!(all(&open(folder.path())).await, before);
+    assert_eq!(all(&open::<Fjall>(folder.path())).await, before);
     let left = fs::read_dir(folder.path()).expect("the folder is there");
     let names = left.map(|entry| entry.expect("it can be read").file_name());
     assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with("set-aside")));
@@ -210,7 +237,7 @@ async fn a_torn_group_that_was_never_acknowledged_is_dropped() {
 async fn a_flipped_bit_of_a_journal_never_loses_a_row_in_silence() {
     let folder = folder();
     let sound = folder.path().join("sound");
-    let before = fill(&sound, 12).await;
+    let before = fill::<Fjall>(&sound, 12).await;
     let length = written_length(&journal(&sound));
     cut(&journal(&sound), length);
     let mut refusals = 0;
@@ -231,11 +258,25 @@ async fn a_flipped_bit_of_a_journal_never_loses_a_row_in_silence() {
     assert!(refusals > 60, "{refusals} of 96 flips were refused");
 }
 
-#[test]
-fn a_damaged_mark_is_refused() {
+async fn a_folder_of_another_engine_is_refused_by_name<K: Kind>() {
     let folder = folder();
-    drop(open(folder.path()));
+    let (other, message) = if K::NAME == "fjall" {
+        drop(open::<Sled>(folder.path()));
+        ("sled", "holds the record of the engine `sled`, not of `fjall`")
+    } else {
+        drop(open::<Fjall>(folder.path()));
+        ("fjall", "holds the record of the engine `fjall`, not of `sled`")
+    };
+    let error = refused::<K>(folder.path());
+    assert!(matches!(&error, OpenError::OtherEngine { found, .. } if *found == other), "{error}");
+    assert!(error.to_string().contains(message), "{error}");
+    assert!(!folder.path().join(K::NAME).exists(), "nothing was made for the other engine");
+}
+
+async fn a_damaged_mark_is_refused<K: Kind>() {
+    let folder = folder();
+    drop(open::<K>(folder.path()));
     fs::write(folder.path().join("MARK"), "").expect("MARK can be written");
-    let error = refused(folder.path());
+    let error = refused::<K>(folder.path());
     assert!(matches!(error, OpenError::MarkDamaged { .. }), "{error}");
 }

@@ -1,7 +1,9 @@
 //! The store on disk against the model: the same calls, the same answers.
 
 use bytes::Bytes;
-use keepsake::storage::fjall::FjallStore;
+use keepsake::storage::disk::{DiskStore, Kind};
+use keepsake::storage::fjall::Fjall;
+use keepsake::storage::sled::Sled;
 use keepsake::storage::{Batch, CommitError, MemStore, Order, Read, Revision, Row, Store};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
@@ -92,9 +94,9 @@ fn answer(committed: Result<Revision, CommitError>) -> Result<Revision, Bytes> {
     })
 }
 
-async fn check(steps: Vec<Step>) {
+async fn check<K: Kind>(steps: Vec<Step>) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let open = || FjallStore::open(folder.path()).expect("the folder opens");
+    let open = || DiskStore::<K>::open(folder.path()).expect("the folder opens");
     let (model, mut disk) = (MemStore::new(), open());
     for step in steps {
         match step {
@@ -122,6 +124,11 @@ proptest! {
 
     #[test]
     fn the_store_on_disk_answers_as_the_model_does(steps in vec(step(), 1..60)) {
-        Runtime::new().expect("a runtime").block_on(check(steps));
+        Runtime::new().expect("a runtime").block_on(check::<Fjall>(steps));
+    }
+
+    #[test]
+    fn the_store_on_sled_answers_as_the_model_does(steps in vec(step(), 1..60)) {
+        Runtime::new().expect("a runtime").block_on(check::<Sled>(steps));
     }
 }

@@ -195,6 +195,6 @@ pub fn caught<T>(part: impl FnOnce() -> Result<T, EngineError>) -> Result<T, Eng
 }
 
 /// Says whether an error means that there is no space for more.
-pub(super) fn is_full(error: &io::Error) -> bool {
+pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -11,6 +11,10 @@ use super::open_error::OpenError;
 /// The version of the layout of the data folder and of the record that this program writes.
 pub const FORMAT_VERSION: u32 = 2;
 
+/// The names of all engines on disk, which are those of their own folders: a folder with one of
+/// another engine in it is refused, since a second record in it would begin empty.
+const ENGINES: [&str; 2] = ["fjall", "sled"];
+
 /// The most copies of journals that are kept for an operator: the first one holds what was lost,
 /// later ones come from further starts of the same folder.
 const ASIDE_MAX: u32 = 8;
@@ -55,6 +59,7 @@ pub(super) fn open<K: Kind>(
     create_private(path).map_err(OpenError::file("make the data folder", path))?;
     let engine = path.join(K::NAME);
     let folder = Folder { path: path.to_owned(), engine, _lock: lock(path)? };
+    check_engine(path, K::NAME)?;
     check_format(&folder)?;
     // Left there by a process that was ended while it tried the disk.
     fs::remove_file(path.join(PROBE)).ok();
@@ -79,6 +84,18 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(OpenError::file("lock", &path)(source)),
+    }
+}
+
+/// The engines whose files are in a data folder: none in a new one, never two in a sound one.
+pub(super) fn engines_in(folder: &Path) -> impl Iterator<Item = &'static str> {
+    ENGINES.into_iter().filter(move |name| folder.join(name).exists())
+}
+
+fn check_engine(folder: &Path, asked: &'static str) -> Result<(), OpenError> {
+    match engines_in(folder).find(|found| *found != asked) {
+        Some(found) => Err(OpenError::OtherEngine { path: folder.to_owned(), found, asked }),
+        None => Ok(()),
     }
 }
 

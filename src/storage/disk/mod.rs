@@ -28,7 +28,7 @@ use queue::{Queue, Waiting};
 use slot::Slot;
 
 pub use engine::{
-    Engine, EngineError, Full, Kind, Position, RING_GROUPS, Recovered, Writes, caught,
+    Engine, EngineError, Full, Kind, Position, RING_GROUPS, Recovered, Writes, caught, is_full,
 };
 pub use folder::FORMAT_VERSION;
 pub use open_error::OpenError;

@@ -42,6 +42,19 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder belongs to another engine.
+    #[error(
+        "the data folder `{}` holds the record of the engine `{found}`, not of `{asked}`: set \
+         `storage.engine = \"{found}\"`, or copy it with `keepsake store copy`", path.display()
+    )]
+    OtherEngine {
+        /// The folder.
+        path: PathBuf,
+        /// The engine whose files are there.
+        found: &'static str,
+        /// The engine that was to open it.
+        asked: &'static str,
+    },
     /// `FORMAT` does not say `keepsake` and a known version.
     #[error("the file `{}` does not name a format of this program", path.display())]
     FormatUnreadable {

@@ -8,6 +8,7 @@ use keepsake::record::Answer;
 use keepsake::sessions::{Append, DeleteTurns, NewTurn};
 use keepsake::storage::MemStore;
 use keepsake::storage::fjall::FjallStore;
+use keepsake::storage::sled::SledStore;
 use keepsake::types::{Part, Role, Seq};
 use proptest::prelude::*;
 
@@ -375,5 +376,11 @@ proptest! {
     fn sessions_on_disk_are_as_their_model_says(steps in prop::collection::vec(step(), 4..12)) {
         let folder = tempfile::tempdir().unwrap();
         run(&steps, World::over(FjallStore::open(folder.path()).unwrap()));
+    }
+
+    #[test]
+    fn sessions_on_sled_are_as_their_model_says(steps in prop::collection::vec(step(), 4..12)) {
+        let folder = tempfile::tempdir().unwrap();
+        run(&steps, World::over(SledStore::open(folder.path()).unwrap()));
     }
 }
