@@ -18,7 +18,7 @@ use crate::api::{Calls, PageTokens};
 use crate::chance::SystemChance;
 use crate::clock::SystemClock;
 use crate::config::{Embedding, EmbeddingModel, Engine, Settings};
-use crate::embed::{EmbedError, Embedder, Kept, builtin::MiniLm};
+use crate::embed::{EmbedError, Embedder, Hashed, Kept, builtin::MiniLm};
 use crate::memory::{Memory, Partitions};
 use crate::proto::v1 as pb;
 use crate::storage::{
@@ -86,8 +86,10 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
 
 /// The embedder that the settings name.
 async fn embedder(settings: &Embedding) -> Result<Option<Arc<dyn Embedder>>, StartError> {
-    if settings.model == EmbeddingModel::None {
-        return Ok(None);
+    match settings.model {
+        EmbeddingModel::None => return Ok(None),
+        EmbeddingModel::Hashed => return Ok(Some(Arc::new(Hashed::long()))),
+        EmbeddingModel::MiniLm => {}
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if settings.threads == 0 { cores.div_ceil(2) } else { settings.threads };

@@ -62,7 +62,7 @@ impl Embedder for Scripted {
     }
 
     fn dimensions(&self) -> usize {
-        Hashed.dimensions()
+        Hashed::new().dimensions()
     }
 
     fn covers(&self, _: &str) -> bool {
@@ -86,6 +86,6 @@ impl Embedder for Scripted {
             return Err(EmbedError::Failed { why: "as it was told".to_owned() });
         }
         self.texts.lock().expect("no holder panics").extend(texts.iter().cloned());
-        Hashed.embed(urgency, texts).await
+        Hashed::new().embed(urgency, texts).await
     }
 }

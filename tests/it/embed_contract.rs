@@ -82,6 +82,7 @@ async fn check(embedder: Arc<dyn Embedder>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedder_of_words_keeps_the_contract() {
     check(Arc::new(Hashed::new())).await;
+    check(Arc::new(Hashed::long())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
