@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::{
-    ContextArgs, DemoArgs, EvalArgs, ImportArgs, JobsArgs, KeyCommand, SearchArgs, ServeArgs,
-    SessionCommand, TenantCommand,
+    BenchArgs, ContextArgs, DemoArgs, EvalArgs, ImportArgs, JobsArgs, KeyCommand, SearchArgs,
+    ServeArgs, SessionCommand, TenantCommand,
 };
 
 const EXIT_CODES: &str = "\
@@ -84,6 +84,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Measure retrieval and contexts on a set of questions, on a server of its own.
     Eval(EvalArgs),
+    /// Measure how fast a server is and what it takes: a load generator.
+    Bench(BenchArgs),
     /// Work with tenants and their policies.
     #[command(subcommand)]
     Tenant(TenantCommand),

@@ -185,6 +185,11 @@ fn effective_code(status: &Status) -> Code {
     }
 }
 
+/// The name of the code of an answer, as the contract writes it.
+pub(super) fn code_of(status: &Status) -> &'static str {
+    code_name(effective_code(status))
+}
+
 /// The exit code of an answer of the server.
 pub fn exit_code_of(status: &Status) -> u8 {
     match effective_code(status) {

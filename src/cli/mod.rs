@@ -5,6 +5,7 @@
 //! Invariant: stdout holds the answer only; the exit code depends on the failure's kind only.
 
 mod args;
+mod bench;
 mod connect;
 mod context;
 mod demo;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 pub use args::{Cli, ClientArgs, Command};
+pub use bench::BenchArgs;
 pub use connect::{Client, DEFAULT_ADDRESS, Settings};
 pub use context::ContextArgs;
 pub use demo::DemoArgs;
@@ -82,6 +84,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
         }
         Command::Demo(args) => demo::run(&args, output).await?,
         Command::Eval(args) => eval::run(&args, output).await?,
+        Command::Bench(args) => bench::run(&args, &client, output).await?,
         Command::Import(args) => return import::run(&args, &client, output).await,
         Command::Session(command) => {
             session::run(command, connect_to(&client).await?, output).await?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error should stop right there")]
 
+mod bench;
 mod binary;
 mod context_case;
 mod context_count;
