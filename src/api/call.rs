@@ -9,6 +9,7 @@ use crate::api::{PageTokens, replay, status};
 use crate::error::{Failure, Reason};
 use crate::memory::{Caller, Memory};
 use crate::record::Scopes;
+use crate::telemetry::{TenantTags, note_tenant};
 
 /// The longest credential that is looked at, in bytes.
 const CREDENTIAL_BYTES_MAX: usize = 256;
@@ -20,6 +21,8 @@ pub struct Calls {
     pub memory: Arc<Memory>,
     /// The page tokens.
     pub pages: PageTokens,
+    /// How tenants are called in logs.
+    pub tags: TenantTags,
 }
 
 impl Calls {
@@ -29,6 +32,7 @@ impl Calls {
     /// `KEY_MISSING`, `KEY_INVALID`, `SCOPE_MISSING`.
     pub async fn caller(&self, metadata: &MetadataMap, scope: Scopes) -> Result<Caller, Failure> {
         let caller = self.memory.authenticate(credential(metadata)?).await?;
+        note_tenant(self.tags.of(caller.tenant.as_str()));
         let operator = caller.scopes.holds(Scopes::OPERATOR) && scope == Scopes::ADMIN;
         if caller.scopes.holds(scope) || operator {
             return Ok(caller);

@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::error::{Failure, Kind};
+use crate::telemetry::note_reason;
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "keepsake";
@@ -29,6 +30,7 @@ fn code(kind: Kind) -> Code {
 /// The status of a failure. What caused it goes to the log, not to the client.
 pub fn of(failure: &Failure) -> Status {
     let reason = failure.reason();
+    note_reason(reason.text());
     if reason.kind() == Kind::Internal {
         tracing::error!(reason = reason.text(), causes = causes(failure), "{failure}");
     }

@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::embed::EmbedError;
 use crate::error::Failure;
 use crate::storage::disk::OpenError;
+use crate::telemetry::ExportError;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub enum StartError {
     /// Metrics cannot be served.
     #[error("cannot serve metrics")]
     Metrics(#[source] BuildError),
+    /// Spans cannot be sent.
+    #[error("cannot export traces")]
+    Traces(#[source] ExportError),
     /// What a start writes could not be written.
     #[error("cannot prepare the data")]
     Prepare(#[source] Failure),

@@ -1,6 +1,7 @@
 //! The only room that names concrete engines: it makes the parts, and starts and ends all tasks.
 
 mod error;
+mod metrics;
 mod secrets;
 mod server;
 mod tasks;
@@ -9,15 +10,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::{Calls, PageTokens};
-use crate::chance::SystemChance;
+use crate::api::{Calls, ObserveLayer, PageTokens};
+use crate::chance::{Chance as _, SystemChance};
 use crate::clock::SystemClock;
-use crate::config::{Embedding, EmbeddingModel, Engine, Settings};
+use crate::config::{Embedding, EmbeddingModel, Engine, Settings, Traces};
 use crate::embed::{EmbedError, Embedder, Hashed, Kept, builtin::MiniLm};
 use crate::memory::{Memory, Partitions};
 use crate::proto::v1 as pb;
@@ -27,7 +27,7 @@ use crate::storage::{
     fjall::Fjall,
     sled::Sled,
 };
-use crate::telemetry;
+use crate::telemetry::{ExportSettings, RequestIds, Spans, TenantTags};
 pub use error::StartError;
 
 /// How long calls that are running may take to end; with closing the store this stays below 10 s.
@@ -44,6 +44,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     server: server::Started,
     tasks: Vec<JoinHandle<()>>,
+    spans: Option<Spans>,
 }
 
 /// Starts a server.
@@ -51,6 +52,10 @@ pub struct Running {
 /// # Errors
 /// [`StartError`] says which part could not be had, and its source why.
 pub async fn start(settings: &Settings) -> Result<Running, StartError> {
+    // First: what is counted before anybody collects is lost.
+    if let Some(listen) = settings.metrics_listen {
+        metrics::serve(listen, settings)?;
+    }
     let (store, durability) = open_store(settings).await?;
     let is_new = secrets::is_empty(store.as_ref()).await?;
     let secret = secrets::server_secret(settings, is_new);
@@ -72,16 +77,25 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let listener = TcpListener::bind(listen);
     let listener = listener.await.map_err(|source| StartError::Listen { listen, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { listen, source })?;
-    if let Some(listen) = settings.metrics_listen {
-        let exporter = PrometheusBuilder::new().with_http_listener(listen);
-        exporter.install().map_err(StartError::Metrics)?;
-        telemetry::describe();
-    }
+    let spans = settings.traces.as_ref().map(spans).transpose()?;
     let (stop, stopped) = watch::channel(false);
-    let calls = Calls { memory: memory.clone(), pages: PageTokens::new(&secret) };
+    let calls = Calls {
+        memory: memory.clone(),
+        pages: PageTokens::new(&secret),
+        tags: TenantTags::new(&secret),
+    };
+    let observe = ObserveLayer::new(RequestIds::new(SystemChance.secret32()), spans.clone());
+    let calls = (calls, observe);
     let server = server::start(settings, listener, calls, durability, stopped.clone()).await?;
-    let tasks = tasks::start(&memory, &stopped);
-    Ok(Running { address, dev_key, memory, store, stop, server, tasks })
+    let tasks = tasks::start(&memory, &stopped, settings.metrics_listen.is_some());
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, engine = settings.engine.name(), %address, "serving");
+    Ok(Running { address, dev_key, memory, store, stop, server, tasks, spans })
+}
+
+fn spans(settings: &Traces) -> Result<Spans, StartError> {
+    let Traces { endpoint, sample_ratio } = settings.clone();
+    Spans::start(&ExportSettings { endpoint, sample_ratio }).map_err(StartError::Traces)
 }
 
 /// The embedder that the settings name.
@@ -146,6 +160,14 @@ impl Running {
         for task in self.tasks {
             let _ = task.await;
         }
-        self.store.close().await
+        if let Some(spans) = self.spans {
+            let ended = tokio::task::spawn_blocking(move || spans.end());
+            ended.await.expect("ending does not panic");
+        }
+        let closed = self.store.close().await;
+        if closed.is_ok() {
+            tracing::info!("stopped");
+        }
+        closed
     }
 }

@@ -13,14 +13,15 @@ use tower::util::MapResponseLayer;
 
 use super::error::StartError;
 use crate::api::{
-    ANSWER_BYTES_MAX, Calls, DeadlineLayer, MemoryApi, REQUEST_BYTES_MAX, TenantApi, corrected,
-    move_mark,
+    ANSWER_BYTES_MAX, Calls, DeadlineLayer, MemoryApi, ObserveLayer, REQUEST_BYTES_MAX, TenantApi,
+    corrected, move_mark,
 };
 use crate::config::{Settings, Tls};
 use crate::proto::{
     DESCRIPTORS, v1 as pb, v1::memory_service_server::MemoryServiceServer,
     v1::tenant_service_server::TenantServiceServer,
 };
+use crate::telemetry;
 
 /// Calls at a time on one connection.
 const STREAMS_MAX: u32 = 64;
@@ -46,14 +47,16 @@ pub(super) struct Started {
 pub(super) async fn start(
     settings: &Settings,
     listener: TcpListener,
-    calls: Calls,
+    (calls, observe): (Calls, ObserveLayer),
     durability: pb::Durability,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<Started, StartError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<MemoryServiceServer<MemoryApi>>().await;
     health.set_serving::<TenantServiceServer<TenantApi>>().await;
+    telemetry::serving(true);
     let server = server(settings)?
+        .layer(observe)
         .layer(DeadlineLayer)
         .layer(MapResponseLayer::new(move_mark))
         .layer(MapResponseLayer::new(corrected))
@@ -87,6 +90,7 @@ impl Started {
         self.health.set_not_serving::<MemoryServiceServer<MemoryApi>>().await;
         self.health.set_not_serving::<TenantServiceServer<TenantApi>>().await;
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        telemetry::serving(false);
     }
 }
 

@@ -21,15 +21,23 @@ const OBSERVE_EVERY: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// Starts all of them; each ends soon after `stopped` turns true.
-pub(super) fn start(memory: &Arc<Memory>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
-    vec![
+/// Starts all of them; each ends soon after `stopped` turns true. Gauges are set while somebody
+/// collects them.
+pub(super) fn start(
+    memory: &Arc<Memory>,
+    stopped: &watch::Receiver<bool>,
+    collected: bool,
+) -> Vec<JoinHandle<()>> {
+    let mut tasks = vec![
         tokio::spawn(sweep(memory.clone(), stopped.clone())),
         tokio::spawn(embed(memory.clone(), stopped.clone())),
         tokio::spawn(embed(memory.clone(), stopped.clone())),
         tokio::spawn(work(memory.clone(), stopped.clone())),
-        tokio::spawn(observe(memory.clone(), stopped.clone())),
-    ]
+    ];
+    if collected {
+        tasks.push(tokio::spawn(observe(memory.clone(), stopped.clone())));
+    }
+    tasks
 }
 
 /// Embeds turns that wait, until the stop.
@@ -61,17 +69,21 @@ async fn embed(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Notes how far the work behind the appends lags, until the stop.
+/// Sets the gauges that nobody sets by doing something, until the stop.
 async fn observe(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let process = metrics_process::Collector::default();
     let mut ticks = tokio::time::interval(OBSERVE_EVERY);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             _ = stopped.wait_for(|stop| *stop) => return,
         }
-        let (sessions, oldest) = memory.embedding_lag();
-        let age_ms = oldest.map_or(0, |oldest| memory.now().0.saturating_sub(oldest.0));
-        telemetry::embedding_lag(sessions, age_ms);
+        process.collect();
+        telemetry::tasks(tokio::runtime::Handle::current().metrics().num_alive_tasks());
+        telemetry::observe_log();
+        if let Err(failure) = memory.observe().await {
+            tracing::warn!(reason = failure.reason().text(), "jobs cannot be read: {failure}");
+        }
     }
 }
 

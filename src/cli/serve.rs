@@ -1,7 +1,7 @@
 //! `keepsake serve`: settings together, a server started, its end awaited.
 
 use std::error::Error;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{Running, start};
 use crate::config::{Engine, Layers, LogFormat, Settings, print};
+use crate::telemetry::{LogForm, start_log};
 
 /// The exit code of a start that was refused for its settings.
 const EXIT_SETTINGS: u8 = 2;
@@ -86,10 +87,18 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
         let _ = std::io::stdout().write_all(print(&layers).as_bytes());
         return ExitCode::SUCCESS;
     }
-    if let Err(error) = init_log(&settings) {
-        eprintln!("error: `log.filter` {error}");
-        return ExitCode::from(EXIT_SETTINGS);
-    }
+    let form = match settings.log_format {
+        LogFormat::Text => LogForm::Text,
+        LogFormat::Json => LogForm::Json,
+    };
+    // It writes the last lines when this function ends.
+    let _log = match start_log(form, &settings.log_filter) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("error: `log.filter` {error}");
+            return ExitCode::from(EXIT_SETTINGS);
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {
@@ -100,19 +109,6 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
         }
         Err(error) => failed(&error),
     }
-}
-
-fn init_log(settings: &Settings) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log_filter)?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
-    Ok(())
 }
 
 async fn run(settings: &Settings) -> ExitCode {

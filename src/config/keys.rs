@@ -106,6 +106,20 @@ pub const KEYS: &[Key] = &[
         doc: "Where metrics are served to Prometheus over HTTP, ADDRESS:PORT, without credentials.",
     },
     Key {
+        path: "tracing.otlp_endpoint",
+        env: "KEEPSAKE_TRACING_OTLP_ENDPOINT",
+        default: None,
+        is_text: true,
+        doc: "The collector that spans of calls are sent to, http://HOST:PORT, OTLP over gRPC.",
+    },
+    Key {
+        path: "tracing.sample_ratio",
+        env: "KEEPSAKE_TRACING_SAMPLE_RATIO",
+        default: Some("1"),
+        is_text: false,
+        doc: "Which part of the traces that begin here is sent, 0 to 1; callers decide on theirs.",
+    },
+    Key {
         path: "log.format",
         env: "KEEPSAKE_LOG_FORMAT",
         default: Some("text"),

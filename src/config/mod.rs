@@ -26,6 +26,17 @@ pub enum Engine {
     Memory,
 }
 
+impl Engine {
+    /// Its name in settings, logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fjall => "fjall",
+            Self::Sled => "sled",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 /// What embeds turns and questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmbeddingModel {
@@ -36,6 +47,17 @@ pub enum EmbeddingModel {
     Hashed,
     /// Nothing: retrieval goes by words alone.
     None,
+}
+
+impl EmbeddingModel {
+    /// Its name in settings, logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MiniLm => "minilm",
+            Self::Hashed => "hashed",
+            Self::None => "none",
+        }
+    }
 }
 
 /// How turns and questions are embedded.
@@ -59,6 +81,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where spans of calls are sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traces {
+    /// The collector: `http://HOST:PORT`, OTLP over gRPC.
+    pub endpoint: String,
+    /// Which part of the traces that begin here is sent, 0 to 1.
+    pub sample_ratio: f64,
+}
+
 /// The certificate and the key of the server, in PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -69,7 +100,7 @@ pub struct Tls {
 }
 
 /// How a server runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The data folder.
     pub data: PathBuf,
@@ -89,6 +120,8 @@ pub struct Settings {
     pub dev_key: bool,
     /// Where metrics are served; `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where spans are sent; `None`: nowhere.
+    pub traces: Option<Traces>,
     /// The form of the log.
     pub log_format: LogFormat,
     /// What is logged, as `tracing` filters are written.
@@ -105,6 +138,8 @@ impl Settings {
         let mut read = Reader { layers, mistakes: &mut mistakes };
         let cert = read.value("tls.cert", path);
         let key = read.value("tls.key", path);
+        let sample_ratio = read.value("tracing.sample_ratio", ratio).unwrap_or_default();
+        let collector = read.value("tracing.otlp_endpoint", collector);
         let settings = Self {
             data: read.value("data", path).unwrap_or_default(),
             listen: read
@@ -121,6 +156,7 @@ impl Settings {
             },
             dev_key: read.value("auth.dev_key", boolean).unwrap_or_default(),
             metrics_listen: read.value("metrics.listen", address),
+            traces: collector.map(|endpoint| Traces { endpoint, sample_ratio }),
             log_format: read.value("log.format", log_format).unwrap_or(LogFormat::Text),
             log_filter: read.value("log.filter", log_filter).unwrap_or_default(),
         };
@@ -188,6 +224,18 @@ fn threads(text: &str) -> Result<usize, String> {
 fn log_filter(text: &str) -> Result<String, String> {
     let parsed = tracing_subscriber::EnvFilter::try_new(text);
     parsed.map(|_| text.to_owned()).map_err(|error| format!("is no filter: {error}"))
+}
+
+fn collector(text: &str) -> Result<String, String> {
+    let uri = text.parse::<http::Uri>().ok();
+    let plain = uri.filter(|uri| uri.scheme_str() == Some("http") && uri.path() == "/");
+    let named = plain.is_some_and(|uri| uri.host().is_some() && uri.query().is_none());
+    if named { Ok(text.to_owned()) } else { Err("must be http://HOST:PORT".into()) }
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "must be 0 to 1".into())
 }
 
 fn engine(text: &str) -> Result<Engine, String> {

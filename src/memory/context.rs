@@ -17,6 +17,7 @@ use crate::memory::{
 };
 use crate::pool::compute;
 use crate::retrieve::SignalValue;
+use crate::telemetry::{context_built, degraded, note_tokens};
 use crate::tokens::Model;
 use crate::types::{
     Change, Group, Policy, Role, Seq, SessionId, Shares, TenantId, Timestamp, Turn,
@@ -114,7 +115,12 @@ impl Memory {
             let by = Basis { policy: &policy, model, budget_tokens, as_of, meaning };
             build_from(&corpus, &request, by)
         });
-        built.await.expect("building a context does not panic")
+        let built = built.await.expect("building a context does not panic")?;
+        let Context { used_tokens, full_history_tokens, .. } = built.context;
+        note_tokens(used_tokens);
+        context_built(used_tokens, full_history_tokens);
+        built.degraded.iter().for_each(|lacks| degraded(lacks.text()));
+        Ok(built)
     }
 }
 

@@ -8,6 +8,7 @@ mod context;
 mod fork;
 mod heavy;
 mod keys;
+mod observe;
 mod partition;
 mod partitions;
 mod query;

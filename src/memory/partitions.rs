@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock};
 
-use moka::sync::Cache;
+use moka::sync::Cache as Kept;
 
 use crate::error::Failure;
 use crate::memory::{
@@ -16,6 +16,7 @@ use crate::pool::compute;
 use crate::record::{ChangeRow, DerivedRow, Head, SummaryRow, VectorRow, decode, keys};
 use crate::retrieve::TurnVectors;
 use crate::storage::{Read, Row};
+use crate::telemetry::{Cache, cache_asked};
 use crate::types::{Change, Incarnation, Seq, SessionId, TenantId, UserId};
 
 /// A copy that readers and the bringing up to date share.
@@ -32,8 +33,8 @@ struct UserView {
 
 /// The copies in memory, bounded by bytes.
 pub struct Partitions {
-    sessions: Cache<(TenantId, SessionId), Shared>,
-    users: Cache<(TenantId, UserId), Arc<UserView>>,
+    sessions: Kept<(TenantId, SessionId), Shared>,
+    users: Kept<(TenantId, UserId), Arc<UserView>>,
 }
 
 impl Partitions {
@@ -44,9 +45,15 @@ impl Partitions {
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self {
-            sessions: Cache::builder().max_capacity(bytes_max).weigher(bytes).build(),
-            users: Cache::new(USERS_MAX),
+            sessions: Kept::builder().max_capacity(bytes_max).weigher(bytes).build(),
+            users: Kept::new(USERS_MAX),
         }
+    }
+
+    /// How many copies there are, and how many bytes they take.
+    pub(super) fn size(&self) -> (u64, u64) {
+        self.sessions.run_pending_tasks();
+        (self.sessions.entry_count(), self.sessions.weighted_size())
     }
 
     /// Forgets the copy of a session.
@@ -120,8 +127,10 @@ impl Memory {
         if let Some(copy) = copy
             && self.bring_up(tenant, session, &head, &copy, language).await?
         {
+            cache_asked(Cache::Partitions, true);
             return Ok(Some((head, copy)));
         }
+        cache_asked(Cache::Partitions, false);
         self.load(tenant, session, language).await
     }
 
@@ -326,7 +335,10 @@ impl Memory {
             let id = (tenant.clone(), session.clone());
             let kept = self.partitions.sessions.get(&id).filter(|_| !touched.contains(session));
             let copy = match kept {
-                Some(copy) => Some(copy),
+                Some(copy) => {
+                    cache_asked(Cache::Partitions, true);
+                    Some(copy)
+                }
                 None => self.partition(tenant, session, language).await?.map(|(_, copy)| copy),
             };
             let now = self.clock.now();

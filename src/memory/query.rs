@@ -67,6 +67,18 @@ pub enum Degraded {
     Language,
 }
 
+impl Degraded {
+    /// The word of the contract for it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Retrieval => "RETRIEVAL",
+            Self::Vector => "VECTOR",
+            Self::VectorsPending => "VECTORS_PENDING",
+            Self::Language => "LANGUAGE",
+        }
+    }
+}
+
 /// The sessions of a request, as copies in memory.
 pub(super) struct Corpus {
     /// The copies in the order of their ids; the named session among them if it exists.

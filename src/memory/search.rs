@@ -12,6 +12,7 @@ use crate::retrieve::{
     ChatKind, Decision, Hit, Mode, NoSignal, Query, Request, SignalValue, Source, Weights, rank,
     to_embed,
 };
+use crate::telemetry::degraded;
 use crate::types::{
     Change, Policy, RetrievalMode, Role, Seq, SessionId, TenantId, Timestamp, Turn,
 };
@@ -388,6 +389,8 @@ impl Memory {
                 as_of,
             }
         });
-        Ok(found.await.expect("ranking does not panic"))
+        let found = found.await.expect("ranking does not panic");
+        found.degraded.iter().for_each(|lacks| degraded(lacks.text()));
+        Ok(found)
     }
 }

@@ -12,6 +12,7 @@ use crate::memory::{
 };
 use crate::record::{Answer, TenantRow, Verb, keys};
 use crate::sessions::{AppendPlan, Draft, marks};
+use crate::telemetry::{Cache, cache_asked};
 use crate::tokens::{Model, ModelError, Tokenizer};
 use crate::types::{
     ModelPolicy, Policy, RequestId, RetrievalMode, Shares, SummaryPolicy, TenantId, Timestamp,
@@ -128,7 +129,9 @@ impl Memory {
         version: u64,
     ) -> Result<Arc<Policy>, Failure> {
         let key = (tenant.clone(), version);
-        if let Some(policy) = self.policies.get(&key) {
+        let known = self.policies.get(&key);
+        cache_asked(Cache::Policies, known.is_some());
+        if let Some(policy) = known {
             return Ok(policy);
         }
         let found = self.get::<Policy>(keys::policy(tenant, version)).await?;
@@ -190,7 +193,9 @@ impl Memory {
         name: &str,
     ) -> Result<Model, Failure> {
         let key = (tenant.clone(), policy.version, name.to_owned());
-        if let Some(model) = self.models_known.get(&key) {
+        let known = self.models_known.get(&key);
+        cache_asked(Cache::Models, known.is_some());
+        if let Some(model) = known {
             return Ok(model);
         }
         let model = self.resolve(policy, name)?;

@@ -16,3 +16,4 @@ mod store_disk;
 mod store_model;
 mod tidy;
 mod verbs;
+mod watching;

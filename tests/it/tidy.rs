@@ -11,16 +11,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("proto", &[]),
     ("error", &[]),
+    ("telemetry", &[]),
     ("tokens", &["types"]),
     ("retrieve", &["types"]),
     ("summarize", &["types", "tokens", "retrieve"]),
     ("context", &["types", "tokens", "summarize"]),
-    ("storage", &[]),
+    ("storage", &["telemetry"]),
     ("clock", &["types"]),
     ("chance", &["types"]),
     ("pool", &[]),
     ("embed", &["types", "error"]),
-    ("telemetry", &[]),
     ("record", &["types", "retrieve", "summarize", "context"]),
     ("sessions", &["types", "error", "summarize", "storage", "record"]),
     (
@@ -28,6 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "types",
             "error",
+            "telemetry",
             "tokens",
             "retrieve",
             "summarize",
@@ -47,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "types",
             "proto",
             "error",
+            "telemetry",
             "tokens",
             "retrieve",
             "summarize",
@@ -74,7 +76,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["types", "proto", "config", "app"]),
+    ("cli", &["types", "proto", "telemetry", "config", "app"]),
 ];
 
 /// Rooms without async, clocks, chance, I/O or logging.

@@ -1,7 +1,7 @@
 //! Embedding of turns: rows that wait become rows with vectors.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::embed::{EmbedError, Urgency};
 use crate::error::{Failure, Reason};
@@ -16,6 +16,7 @@ use crate::record::{Head, PendingRow, PendingSession, UserHead, VectorRow, decod
 use crate::retrieve::{PIECES_VERSION, TurnVectors, pieces};
 use crate::sessions::{Draft, Revised, Vectorized, plan_missing, plan_settled, plan_vectors};
 use crate::storage::{CommitError, Read};
+use crate::telemetry::embedded;
 use crate::types::{Incarnation, Seq, SessionId, TenantId, Timestamp, Turn};
 
 /// How many turns are embedded for one commit: a second of work at the most, so that a stop loses
@@ -244,21 +245,29 @@ impl Memory {
         gone: Vec<Seq>,
     ) -> Result<(), Failure> {
         let (tenant, session) = (&taken.tenant, &taken.session);
-        self.behind(tenant, session, taken.incarnation, |head, user| {
-            let (made, gone) = (made.clone(), gone.clone());
-            async move {
-                let incarnation = taken.incarnation;
-                let gets = made.iter().map(|(seq, _)| Read::get(keys::pending(incarnation, *seq)));
-                let waiting = self.read(gets.collect()).await?;
-                let rows = made.into_iter().zip(waiting);
-                let rows = rows.filter(|(_, waits)| !waits.is_empty()).map(|(made, _)| made);
-                let rows = rows.collect();
-                let (head, user) = (&head, user.as_ref());
-                Ok(plan_vectors(tenant, Vectorized { session, head, user, rows, gone }))
-            }
-        })
-        .await
-        .map(drop)
+        let kept = AtomicUsize::new(0);
+        let kept_now = &kept;
+        let found = self
+            .behind(tenant, session, taken.incarnation, |head, user| {
+                let (made, gone) = (made.clone(), gone.clone());
+                async move {
+                    let incarnation = taken.incarnation;
+                    let gets =
+                        made.iter().map(|(seq, _)| Read::get(keys::pending(incarnation, *seq)));
+                    let waiting = self.read(gets.collect()).await?;
+                    let rows = made.into_iter().zip(waiting);
+                    let rows = rows.filter(|(_, waits)| !waits.is_empty()).map(|(made, _)| made);
+                    let rows: Vec<Made> = rows.collect();
+                    kept_now.store(rows.len(), Relaxed);
+                    let (head, user) = (&head, user.as_ref());
+                    Ok(plan_vectors(tenant, Vectorized { session, head, user, rows, gone }))
+                }
+            })
+            .await?;
+        if found {
+            embedded(kept.into_inner());
+        }
+        Ok(())
     }
 
     /// Lets turns wait that have no vectors of the embedder in use and do not wait for any.

@@ -8,8 +8,11 @@ use crate::memory::{
     rows::{revised, store_failure, unreadable},
 };
 use crate::record::{JobKind, JobRow, JobState, decode, keys};
-use crate::sessions::{Draft, LEASE_MS, Revised, plan_failed, plan_leased, plan_retried};
+use crate::sessions::{
+    ATTEMPTS_MAX, Draft, LEASE_MS, Revised, plan_failed, plan_leased, plan_retried,
+};
 use crate::storage::{Batch, CommitError, Read};
+use crate::telemetry::{JobOutcome, job_ended};
 use crate::types::{Incarnation, TenantId, Timestamp};
 
 /// How many due jobs one look reads: those that others hold by now are passed over.
@@ -99,7 +102,12 @@ impl Memory {
     ) -> Result<Option<Revised<JobRow>>, Failure> {
         let (draft, leased) = plan_leased(tenant, job, self.now());
         match self.store.commit(draft.into_batch()).await {
-            Ok(revision) => Ok(leased.map(|row| Revised { row, revision })),
+            Ok(revision) => {
+                if leased.is_none() {
+                    job_ended(JobOutcome::Dead);
+                }
+                Ok(leased.map(|row| Revised { row, revision }))
+            }
             Err(CommitError::Conflict { .. }) => Ok(None),
             Err(CommitError::Store(error)) => Err(store_failure(error)),
         }
@@ -120,19 +128,29 @@ impl Memory {
                 }
             }
         };
-        let Err(failure) = worked else { return Ok(()) };
+        let Err(failure) = worked else {
+            job_ended(JobOutcome::Done);
+            return Ok(());
+        };
         let reason = failure.reason();
         if reason == Reason::ShuttingDown {
             return Err(failure);
         }
         let job = lease.into_inner();
+        // Who looks for it finds its session by the id; the log names none.
+        let id = Job::new(job.row.clone()).id;
         tracing::warn!(
-            reason = reason.text(), session = %job.row.session, attempts = job.row.attempts + 1,
+            reason = reason.text(),
+            job = id,
+            attempts = job.row.attempts + 1,
             "a job failed: {failure}"
         );
         let jitter = f64::from(self.chance.secret32()[0]) / 255.0;
+        let last = job.row.attempts + 1 >= ATTEMPTS_MAX;
         let draft = plan_failed(tenant, &job, reason.text(), jitter, self.now());
-        self.commit_job(draft).await
+        self.commit_job(draft).await?;
+        job_ended(if last { JobOutcome::Dead } else { JobOutcome::Failed });
+        Ok(())
     }
 
     /// Prolongs a lease, unless the work is committing just now.

@@ -8,6 +8,7 @@ use moka::sync::Cache;
 use crate::embed::Urgency;
 use crate::memory::{Degraded, Memory, query::time_left};
 use crate::retrieve::Embeddable;
+use crate::telemetry::{self, cache_asked};
 use crate::types::TenantId;
 
 /// How much memory vectors of questions may take, in bytes: some 10,000 of them.
@@ -32,6 +33,12 @@ impl Questions {
                 .unwrap_or(u32::MAX)
         };
         Self { known: Cache::builder().max_capacity(BYTES_MAX).weigher(bytes).build() }
+    }
+
+    /// How many there are, and how many bytes they take.
+    pub(in crate::memory) fn size(&self) -> (u64, u64) {
+        self.known.run_pending_tasks();
+        (self.known.entry_count(), self.known.weighted_size())
     }
 }
 
@@ -58,7 +65,9 @@ impl Memory {
             return Err(Degraded::Language);
         }
         let key = (tenant.clone(), asked.text);
-        if let Some(known) = self.questions.known.get(&key) {
+        let known = self.questions.known.get(&key);
+        cache_asked(telemetry::Cache::Questions, known.is_some());
+        if let Some(known) = known {
             return Ok(known);
         }
         let wait = time_left(deadline).map_or(WAIT_MAX, |left| left.min(WAIT_MAX));

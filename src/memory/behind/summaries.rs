@@ -18,6 +18,7 @@ use crate::storage::{Batch, Read};
 use crate::summarize::{
     Span, Step, Summary, TurnSize, condense, frontier, next, summarize, tokens_of,
 };
+use crate::telemetry::summarized;
 use crate::tokens::Tokenizer;
 use crate::types::{Change, Policy, SessionId, TenantId, Turn};
 
@@ -94,19 +95,27 @@ impl Memory {
             0 => row.summary.source_tokens,
             _ => 0,
         };
-        self.behind(tenant, session, job.incarnation, |head, user| {
-            let row = row.clone();
-            async move {
-                if !self.only_grew(&head.row, at).await? {
-                    return Ok(Draft::new(tenant.clone()));
+        let planned = AtomicBool::new(false);
+        let planned_now = &planned;
+        let found = self
+            .behind(tenant, session, job.incarnation, |head, user| {
+                let row = row.clone();
+                async move {
+                    let grew = self.only_grew(&head.row, at).await?;
+                    planned_now.store(grew, Relaxed);
+                    if !grew {
+                        return Ok(Draft::new(tenant.clone()));
+                    }
+                    let tail_tokens = head.row.tail_tokens.saturating_sub(covered);
+                    let (head, user) = (&head, user.as_ref());
+                    Ok(plan_summary(tenant, &Summarized { session, head, user, row, tail_tokens }))
                 }
-                let tail_tokens = head.row.tail_tokens.saturating_sub(covered);
-                let (head, user) = (&head, user.as_ref());
-                Ok(plan_summary(tenant, &Summarized { session, head, user, row, tail_tokens }))
-            }
-        })
-        .await
-        .map(drop)
+            })
+            .await?;
+        if found && planned.into_inner() {
+            summarized();
+        }
+        Ok(())
     }
 
     /// Whether nothing but appends, vectors and settings came after a change.

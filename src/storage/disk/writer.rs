@@ -16,6 +16,7 @@ use super::mark::Mark;
 use super::queue::Waiting;
 use super::{OpenError, Shared, engine_fault, fault};
 use crate::storage::{Batch, CommitError, Revision, StoreError};
+use crate::telemetry::group_synced;
 
 /// How long commits are refused after the disk was full, before one is tried again: reads wait
 /// while the engine is opened again, which takes a tenth of a second.
@@ -99,6 +100,7 @@ impl<K: Kind> Writer<K> {
         if let Err(error) = self.ready() {
             return refuse(taken.into_iter().map(|waiting| waiting.answer), error);
         }
+        let bytes = taken.iter().map(|waiting| waiting.batch.size_bytes()).sum();
         let mut group = Group { last: self.position.revision, ..Group::default() };
         let planned = self.shared.engine.with(|engine| {
             let plan = |waiting: Waiting| Ok((group.add(engine, &waiting.batch)?, waiting.answer));
@@ -107,9 +109,12 @@ impl<K: Kind> Writer<K> {
         let answers = planned.map_err(|error| engine_fault("check a commit", error))?;
         if !group.writes.is_empty() {
             let next = Position { group: self.position.group + 1, revision: group.last };
+            let begun = Instant::now();
             if let Err(error) = self.write(group.writes, next) {
                 return refuse(answers.into_iter().map(|(_, to)| to), error);
             }
+            let waiting = self.shared.queue.len();
+            group_synced(answers.len(), bytes, begun.elapsed(), waiting);
         }
         for (answer, to) in answers {
             // A caller that no longer listens has its commit all the same.

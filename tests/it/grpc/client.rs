@@ -144,7 +144,8 @@ impl Raw {
     }
 }
 
-async fn raw(mut channel: Channel, key: &str, path: &str, message: &[u8]) -> Raw {
+/// Calls a method as any HTTP/2 client does.
+pub async fn raw(mut channel: Channel, key: &str, path: &str, message: &[u8]) -> Raw {
     let length = u32::try_from(message.len()).expect("a test sends little");
     let mut frame = vec![0];
     frame.extend_from_slice(&length.to_be_bytes());

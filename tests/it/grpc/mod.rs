@@ -19,7 +19,7 @@ macro_rules! on_engines {
     };
 }
 
-mod client;
+pub mod client;
 mod conversation;
 mod credentials;
 mod editing;

@@ -1,0 +1,28 @@
+//! What operators watch: metrics, the log, spans; every name of a metric stands in `names.rs`.
+//! In: what the service does. Out: numbers for Prometheus, lines on stderr, spans for a collector;
+//! without a listener, a filter or a collector for them they are dropped.
+//! Invariant: no name, label, line or span holds content of turns or queries, a key, or the id of
+//! a tenant or user; a tenant is shown as a keyed hash.
+
+mod call;
+mod export;
+mod log;
+mod meters;
+mod names;
+mod parent;
+
+pub use call::{
+    CallNotes, RequestIds, TenantTag, TenantTags, note_reason, note_tenant, note_tokens,
+};
+pub use export::{CallSpan, ExportError, ExportSettings, Spans, trace_of};
+pub use log::{LogForm, LogGuard, observe_log, start_log};
+pub use meters::{
+    CODES, Cache, JobOutcome, MethodMeter, build_info, cache_asked, cache_size, context_built,
+    degraded, embedded, embedding_lag, group_synced, job_ended, jobs_lag, serving, summarized,
+    tasks,
+};
+pub use names::{Kind, METRICS, Metric, describe};
+pub use parent::parent_of;
+
+#[cfg(test)]
+mod tests;

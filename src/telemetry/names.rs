@@ -1,0 +1,151 @@
+//! The name of every metric, with its labels, its unit and what it means.
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// It only grows, until the process ends.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// It counts values by the first of these limits that they do not exceed.
+    Histogram(&'static [f64]),
+}
+
+/// A metric that is exported.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its labels, in alphabetical order. None of them can take more values than the code names.
+    pub labels: &'static [&'static str],
+    /// What it counts or is measured in.
+    pub unit: &'static str,
+    /// What it means, a sentence.
+    pub meaning: &'static str,
+}
+
+/// Of a call: from what an append in memory takes to what a caller waits for at the most. A goal of
+/// 5 ms stands on a limit.
+const CALL_SECONDS: &[f64] =
+    &[0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Of a sync: flash takes some tenths of a millisecond, a disk that is in trouble a second.
+const SYNC_SECONDS: &[f64] =
+    &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+const COMMITS: &[f64] =
+    &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 4_096.0];
+/// Powers of four from a kilobyte to the largest group.
+const BYTES: &[f64] =
+    &[1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
+/// Doubles from what fits into the smallest model to what fits into the largest.
+const TOKENS: &[f64] = &[
+    256.0,
+    512.0,
+    1_024.0,
+    2_048.0,
+    4_096.0,
+    8_192.0,
+    16_384.0,
+    32_768.0,
+    65_536.0,
+    131_072.0,
+    1_048_576.0,
+];
+
+macro_rules! table {
+    ($($name:ident = $text:literal, $kind:expr, $labels:expr, $unit:literal, $meaning:literal;)*) => {
+        $(#[doc = $meaning] pub const $name: &str = $text;)*
+
+        /// Every metric that is exported, in the order of `docs/metrics.md`.
+        pub const METRICS: &[Metric] = &[$(
+            Metric { name: $name, kind: $kind, labels: &$labels, unit: $unit, meaning: $meaning },
+        )*];
+    };
+}
+
+table! {
+    REQUESTS = "keepsake_requests_total", Kind::Counter, ["code", "method"], "calls",
+        "Calls that ended, by the gRPC code of their answer.";
+    REQUEST_SECONDS = "keepsake_request_seconds", Kind::Histogram(CALL_SECONDS), ["method"],
+        "seconds", "How long calls took, from their headers to the last byte of the answer.";
+    REQUESTS_IN_FLIGHT = "keepsake_requests_in_flight", Kind::Gauge, ["method"], "calls",
+        "Calls that have begun and not ended.";
+    ERRORS = "keepsake_errors_total", Kind::Counter, ["reason"], "refusals",
+        "Refusals by the stable reason of the table of errors.";
+    CONTEXT_USED_TOKENS = "keepsake_context_used_tokens", Kind::Histogram(TOKENS), [], "tokens",
+        "Tokens that a context used.";
+    CONTEXT_SAVED_TOKENS = "keepsake_context_saved_tokens_total", Kind::Counter, [], "tokens",
+        "Tokens that whole histories would have taken beyond what their contexts used.";
+    DEGRADED = "keepsake_degraded_total", Kind::Counter, ["reason"], "answers",
+        "Contexts and searches that lacked something, by what they lacked.";
+    STORE_GROUP_COMMITS = "keepsake_store_group_commits", Kind::Histogram(COMMITS), [], "commits",
+        "Commits that were written and synced together.";
+    STORE_GROUP_BYTES = "keepsake_store_group_bytes", Kind::Histogram(BYTES), [], "bytes",
+        "Bytes of commits that were written and synced together.";
+    STORE_SYNC_SECONDS = "keepsake_store_sync_seconds", Kind::Histogram(SYNC_SECONDS), [],
+        "seconds", "How long it took to write a group and to sync it.";
+    STORE_QUEUE_COMMITS = "keepsake_store_queue_commits", Kind::Gauge, [], "commits",
+        "Commits that waited when the last group was synced.";
+    EMBEDDING_SESSIONS_PENDING = "keepsake_embedding_sessions_pending", Kind::Gauge, [],
+        "sessions", "Sessions that have turns which wait for their vectors, 10,000 at the most.";
+    EMBEDDING_OLDEST_PENDING_SECONDS = "keepsake_embedding_oldest_pending_seconds", Kind::Gauge,
+        [], "seconds", "Age of the turn that has waited longest for its vectors; 0: none waits.";
+    EMBEDDING_TURNS = "keepsake_embedding_turns_total", Kind::Counter, [], "turns",
+        "Turns that got their vectors.";
+    JOBS_DUE = "keepsake_jobs_due", Kind::Gauge, [], "jobs",
+        "Jobs (summaries) whose time has come, 1,000 at the most.";
+    JOBS_OLDEST_DUE_SECONDS = "keepsake_jobs_oldest_due_seconds", Kind::Gauge, [], "seconds",
+        "For how long the job that has been due longest is due; 0: none is.";
+    JOBS = "keepsake_jobs_total", Kind::Counter, ["outcome"], "jobs",
+        "Attempts at jobs: `done`, `failed` (tried again later), `dead` (given up).";
+    SUMMARIES = "keepsake_summaries_total", Kind::Counter, [], "summaries",
+        "Summaries that were made.";
+    CACHE_REQUESTS = "keepsake_cache_requests_total", Kind::Counter, ["cache", "outcome"],
+        "look-ups", "Look-ups in a cache: `hit` or `miss`.";
+    CACHE_ENTRIES = "keepsake_cache_entries", Kind::Gauge, ["cache"], "entries",
+        "Entries of a cache.";
+    CACHE_BYTES = "keepsake_cache_bytes", Kind::Gauge, ["cache"], "bytes",
+        "Bytes of a cache that is bounded by bytes.";
+    SERVING = "keepsake_serving", Kind::Gauge, [], "0 or 1",
+        "Whether the health service says SERVING.";
+    BUILD_INFO = "keepsake_build_info", Kind::Gauge, ["embedding", "engine", "version"], "1",
+        "What runs: always 1, the labels say it.";
+    RUNTIME_TASKS = "keepsake_runtime_tasks", Kind::Gauge, [], "tasks",
+        "Tasks of the asynchronous runtime that have not ended.";
+    PANICS = "keepsake_panics_total", Kind::Counter, [], "panics",
+        "Faults of the program that ended a call or a task.";
+    LOG_LINES_DROPPED = "keepsake_log_lines_dropped_total", Kind::Counter, [], "lines",
+        "Lines of the log that were dropped because stderr took none.";
+    TRACE_EXPORTS = "keepsake_trace_exports_total", Kind::Counter, ["outcome"], "batches",
+        "Batches of spans sent to the collector: `ok` or `failed`.";
+    PROCESS_CPU = "process_cpu_seconds_total", Kind::Counter, [], "seconds",
+        "Time that the process has computed, all cores together.";
+    PROCESS_MEMORY = "process_resident_memory_bytes", Kind::Gauge, [], "bytes",
+        "Memory that the process holds.";
+    PROCESS_VIRTUAL = "process_virtual_memory_bytes", Kind::Gauge, [], "bytes",
+        "Addresses that the process has mapped.";
+    PROCESS_VIRTUAL_MAX = "process_virtual_memory_max_bytes", Kind::Gauge, [], "bytes",
+        "Addresses that the process may map; 0: no limit.";
+    PROCESS_FDS = "process_open_fds", Kind::Gauge, [], "descriptors",
+        "Files and connections that are open.";
+    PROCESS_FDS_MAX = "process_max_fds", Kind::Gauge, [], "descriptors",
+        "Files and connections that may be open.";
+    PROCESS_THREADS = "process_threads", Kind::Gauge, [], "threads",
+        "Threads of the process.";
+    PROCESS_START = "process_start_time_seconds", Kind::Gauge, [], "seconds",
+        "When the process started, since 1970.";
+}
+
+/// Says what each metric means to whoever collects them.
+pub fn describe() {
+    for metric in METRICS {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.meaning),
+            Kind::Gauge => describe_gauge!(metric.name, metric.meaning),
+            Kind::Histogram(_) => describe_histogram!(metric.name, metric.meaning),
+        }
+    }
+}
