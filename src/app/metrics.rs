@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 use super::error::StartError;
 use crate::config::Settings;
+use crate::storage::disk::GroupWritten;
 use crate::telemetry::{self, Kind, METRICS};
 
 /// Serves metrics on `listen` from now on, for as long as the process lives.
@@ -22,4 +23,9 @@ pub(super) fn serve(listen: SocketAddr, settings: &Settings) -> Result<(), Start
     telemetry::describe();
     telemetry::build_info(settings.engine.name(), settings.embedding.model.name());
     Ok(())
+}
+
+/// Notes a group of commits that is on disk.
+pub(super) fn group_written(group: &GroupWritten) {
+    telemetry::group_synced(group.commits, group.bytes, group.took, group.waiting);
 }

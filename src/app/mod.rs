@@ -23,7 +23,7 @@ use crate::memory::{Memory, Partitions};
 use crate::proto::v1 as pb;
 use crate::storage::{
     MemStore, Store, StoreError,
-    disk::{DiskStore, Kind},
+    disk::{DiskOptions, DiskStore, Kind},
     fjall::Fjall,
     sled::Sled,
 };
@@ -128,7 +128,12 @@ async fn open_store(settings: &Settings) -> Result<(Arc<dyn Store>, pb::Durabili
 
 async fn open_disk<K: Kind>(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
     let folder = settings.data.clone();
-    let opened = tokio::task::spawn_blocking(move || DiskStore::<K>::open(&folder));
+    let options = DiskOptions {
+        free_bytes_min: settings.free_bytes_min,
+        on_group: Some(Arc::new(metrics::group_written)),
+    };
+    let open = move || DiskStore::open_with(&folder, K::default(), options);
+    let opened = tokio::task::spawn_blocking(open);
     let store = opened.await.expect("opening does not panic").map_err(StartError::Store)?;
     Ok(Arc::new(store))
 }

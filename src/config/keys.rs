@@ -71,6 +71,13 @@ pub const KEYS: &[Key] = &[
         doc: "The engine of the record: `fjall` or `sled` (on disk), or `memory` (gone with the process).",
     },
     Key {
+        path: "storage.free_bytes_min",
+        env: "KEEPSAKE_STORAGE_FREE_BYTES_MIN",
+        default: Some("268435456"),
+        is_text: false,
+        doc: "Bytes of the disk to keep free: below, only what erases is written; 0: none.",
+    },
+    Key {
         path: "cache.partitions_bytes",
         env: "KEEPSAKE_CACHE_PARTITIONS_BYTES",
         default: Some("268435456"),

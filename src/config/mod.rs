@@ -112,6 +112,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// The engine of the record.
     pub engine: Engine,
+    /// Bytes of the disk to keep free: below, only what erases is written; 0: none.
+    pub free_bytes_min: u64,
     /// How much memory copies of sessions may take, in bytes.
     pub partitions_bytes: u64,
     /// How turns and questions are embedded.
@@ -148,6 +150,7 @@ impl Settings {
             insecure_public: read.value("insecure_public", boolean).unwrap_or_default(),
             tls: cert.clone().zip(key.clone()).map(|(cert, key)| Tls { cert, key }),
             engine: read.value("storage.engine", engine).unwrap_or(Engine::Fjall),
+            free_bytes_min: read.value("storage.free_bytes_min", number).unwrap_or_default(),
             partitions_bytes: read.value("cache.partitions_bytes", number).unwrap_or_default(),
             embedding: Embedding {
                 model: read.value("embedding.model", model).unwrap_or(EmbeddingModel::MiniLm),

@@ -195,6 +195,7 @@ impl Memory {
                 let now = self.clock.now();
                 let revoked_at = Some(key.row.revoked_at.unwrap_or(now));
                 let mut draft = Draft::new(tenant.clone());
+                draft.vital();
                 draft.expect(keys::api_key(id), Some(key.revision));
                 draft.put(keys::api_key(id), &ApiKeyRow { revoked_at, ..key.row });
                 let answer = Answer::KeyAt { key: id.clone(), revoked_at };

@@ -25,7 +25,7 @@ impl Memory {
             if done {
                 batch = batch.delete(keys::purge(incarnation));
             }
-            self.commit_plain(batch).await?;
+            self.commit_plain(batch.vital()).await?;
             if done {
                 return Ok(());
             }
@@ -141,7 +141,7 @@ impl Memory {
             batch.delete(keys::repeat_named_by(&row.key)).delete(row.key.clone())
         });
         if !rows.is_empty() {
-            self.commit_plain(batch).await?;
+            self.commit_plain(batch.vital()).await?;
         }
         Ok(rows.len())
     }

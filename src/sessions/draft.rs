@@ -48,6 +48,11 @@ impl Draft {
         self.batch
     }
 
+    /// Has the commit made also while the disk is nearly full.
+    pub fn vital(&mut self) {
+        self.batch = std::mem::take(&mut self.batch).vital();
+    }
+
     /// Writes a row.
     pub fn put(&mut self, key: Vec<u8>, row: &impl Serialize) {
         self.put_raw(key, encode(row));

@@ -96,6 +96,7 @@ pub fn plan_delete_turns(
 ) -> Result<AppendPlan, Failure> {
     check_version(request.expected_version, head.row.version)?;
     let mut draft = Draft::new(tenant.clone());
+    draft.vital();
     draft.expect_head(&request.session, Some(head));
     let mut after = head.row.clone();
     let seqs: Vec<_> = erased.turns.iter().map(|turn| turn.seq).collect();
@@ -133,6 +134,7 @@ pub fn plan_delete_session(
     repeat: Option<&Repeat>,
 ) -> AppendPlan {
     let mut draft = Draft::new(tenant.clone());
+    draft.vital();
     draft.expect_head(session, Some(head));
     draft.remove(keys::head(tenant, session));
     if let Some(end) = head.row.expires_at() {

@@ -45,6 +45,7 @@ impl Precondition {
 pub struct Batch {
     preconditions: Vec<Precondition>,
     writes: BTreeMap<Bytes, Option<Bytes>>,
+    vital: bool,
 }
 
 impl Batch {
@@ -86,6 +87,19 @@ impl Batch {
     pub fn delete(mut self, key: impl Into<Bytes>) -> Self {
         self.writes.insert(key.into(), None);
         self
+    }
+
+    /// Has the batch written also while the disk is nearly full: it frees space, or takes away a
+    /// right that must not stand any longer.
+    #[must_use]
+    pub fn vital(mut self) -> Self {
+        self.vital = true;
+        self
+    }
+
+    /// Says whether it is written also while the disk is nearly full.
+    pub fn is_vital(&self) -> bool {
+        self.vital
     }
 
     /// What must hold, in the order in which it is checked.

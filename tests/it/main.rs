@@ -13,6 +13,7 @@ mod embed_contract;
 mod grpc;
 mod store_contract;
 mod store_disk;
+mod store_full;
 mod store_model;
 mod tidy;
 mod verbs;

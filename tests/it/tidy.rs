@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("retrieve", &["types"]),
     ("summarize", &["types", "tokens", "retrieve"]),
     ("context", &["types", "tokens", "summarize"]),
-    ("storage", &["telemetry"]),
+    ("storage", &[]),
     ("clock", &["types"]),
     ("chance", &["types"]),
     ("pool", &[]),

@@ -29,6 +29,10 @@ pub trait Kind: Clone + Default + Send + Sync + 'static {
     /// [`EngineError`], also for damages at which the engine panics.
     fn open(&self, path: &Path) -> Result<Self::Engine, EngineError>;
 
+    /// How many bytes opening may need that are kept for it, so that a full disk does not keep a
+    /// sound folder shut; 0 when it needs none.
+    fn reserve_bytes(path: &Path) -> u64;
+
     /// The files in `path` that opening may cut, oldest first: they are copied before. None when
     /// there is no such folder.
     ///

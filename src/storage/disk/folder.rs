@@ -22,6 +22,9 @@ const ASIDE_MAX: u32 = 8;
 /// The file that is written to find out whether the disk is full.
 const PROBE: &str = "PROBE";
 
+/// The file that keeps space for opening the engine.
+const RESERVE: &str = "RESERVE";
+
 /// The bytes that are written at once to find out whether the disk is full.
 const PROBE_BLOCK_BYTES: usize = 1 << 20;
 
@@ -63,6 +66,7 @@ pub(super) fn open<K: Kind>(
     check_format(&folder)?;
     // Left there by a process that was ended while it tried the disk.
     fs::remove_file(path.join(PROBE)).ok();
+    folder.free_reserve();
     let (mark, marked) = open_mark(&folder)?;
     let (engine, position) = open_engine(&folder, kind, marked)?;
     Ok((folder, Opened { engine, mark, position }))
@@ -274,6 +278,30 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 impl Folder {
+    /// Sets space aside for opening the engine.
+    pub(super) fn reserve(&self, bytes: u64) -> io::Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let path = self.path.join(RESERVE);
+        let file = File::create(&path)?;
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            // This file system cannot: an engine that does not open while it is full waits.
+            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => {
+                // A part of it would only take space away.
+                fs::remove_file(&path).ok();
+                Err(error.into())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Gives the space back, for the engine to be opened.
+    pub(super) fn free_reserve(&self) {
+        fs::remove_file(self.path.join(RESERVE)).ok();
+    }
+
     /// Tries out whether there is less space than the engine's background work may need, by
     /// taking it for a moment. Nothing else tells: the engine removes what it could not finish.
     pub(super) fn disk_is_full(&self) -> bool {

@@ -11,6 +11,7 @@ mod mark;
 mod open_error;
 mod queue;
 mod slot;
+mod space;
 mod writer;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
@@ -38,6 +40,28 @@ pub use writer::{FULL_PAUSE, GROUP_BYTES_MAX};
 /// The most gets that a read answers on the caller's thread: a get takes microseconds, less than
 /// the way to another thread and back, and so many stay far below what would hold up a runtime.
 const GETS_INLINE_MAX: usize = 32;
+
+/// How a store on disk is run; by default it watches and tells nothing.
+#[derive(Clone, Default)]
+pub struct DiskOptions {
+    /// Below how many free bytes on the disk commits are refused, except vital ones; 0: none are.
+    pub free_bytes_min: u64,
+    /// Is told of each group that was written, by the thread that writes: it must be quick.
+    pub on_group: Option<Arc<dyn Fn(&GroupWritten) + Send + Sync>>,
+}
+
+/// A group of commits that is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupWritten {
+    /// How many commits it holds.
+    pub commits: usize,
+    /// The bytes of the keys and values that it wrote.
+    pub bytes: usize,
+    /// How long the engine took to write and sync it.
+    pub took: Duration,
+    /// How many commits waited for the next group then.
+    pub waiting: usize,
+}
 
 /// A store in a folder of the file system, of which one process at a time can hold one.
 ///
@@ -67,14 +91,14 @@ impl<K: Kind> DiskStore<K> {
     /// [`OpenError`] says what is wrong with the folder; nothing was written then, except that a
     /// damaged journal may have been cut, of which a copy was set aside first.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_as(folder, K::default())
+        Self::open_with(folder, K::default(), DiskOptions::default())
     }
 
     /// Opens the store in `folder` as [`DiskStore::open`] does, with an engine of `kind`.
     ///
     /// # Errors
     /// As those of [`DiskStore::open`].
-    pub fn open_as(folder: &Path, kind: K) -> Result<Self, OpenError> {
+    pub fn open_with(folder: &Path, kind: K, options: DiskOptions) -> Result<Self, OpenError> {
         let (folder, opened) = folder::open(folder, &kind)?;
         let shared = Arc::new(Shared {
             queue: Queue::default(),
@@ -82,7 +106,7 @@ impl<K: Kind> DiskStore<K> {
             fault: watch::Sender::new(None),
         });
         let begin = (opened.mark, opened.position);
-        let writer = writer::start(Arc::clone(&shared), kind, folder, begin)?;
+        let writer = writer::start(Arc::clone(&shared), (kind, options), folder, begin)?;
         Ok(Self { shared, writer: Mutex::new(Some(writer)) })
     }
 

@@ -74,11 +74,6 @@ impl Queue {
         taken
     }
 
-    /// How many commits wait.
-    pub(super) fn len(&self) -> usize {
-        self.lock().waiting.len()
-    }
-
     /// Takes no more commits, and answers later ones with `error`; only the first end counts,
     /// except that a fault overrules a close. Those that wait already stay.
     pub(super) fn end(&self, error: StoreError) {
@@ -88,6 +83,11 @@ impl Queue {
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// How many commits wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

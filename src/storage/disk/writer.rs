@@ -14,9 +14,9 @@ use super::engine::{Engine, EngineError, Full, Kind, Position, Recovered, Writes
 use super::folder::Folder;
 use super::mark::Mark;
 use super::queue::Waiting;
-use super::{OpenError, Shared, engine_fault, fault};
+use super::space::Space;
+use super::{DiskOptions, GroupWritten, OpenError, Shared, engine_fault, fault};
 use crate::storage::{Batch, CommitError, Revision, StoreError};
-use crate::telemetry::group_synced;
 
 /// How long commits are refused after the disk was full, before one is tried again: reads wait
 /// while the engine is opened again, which takes a tenth of a second.
@@ -33,18 +33,33 @@ struct Writer<K: Kind> {
     mark: Mark,
     position: Position,
     full: Option<(Instant, StoreError)>,
+    /// Whether space is set aside for opening the engine; without it nothing is written.
+    reserved: bool,
+    space: Space,
+    options: DiskOptions,
 }
 
 /// Starts the thread; it ends when the queue has ended and is empty, or at a fault.
 pub(super) fn start<K: Kind>(
     shared: Arc<Shared<K::Engine>>,
-    kind: K,
+    (kind, options): (K, DiskOptions),
     folder: Folder,
     (mark, position): (Mark, Position),
 ) -> Result<JoinHandle<()>, OpenError> {
     let path = folder.engine_path().to_owned();
+    let space = Space::new(path.clone(), options.free_bytes_min);
     let run = move || {
-        let mut writer = Writer { shared, kind, folder, mark, position, full: None };
+        let mut writer = Writer {
+            shared,
+            kind,
+            folder,
+            mark,
+            position,
+            full: None,
+            reserved: false,
+            space,
+            options,
+        };
         // A panic in the engine must not leave callers waiting, nor the process going on.
         let ran = catch_unwind(AssertUnwindSafe(|| writer.run()));
         let ended = ran.unwrap_or_else(|_| Err(writer_panicked()));
@@ -100,7 +115,7 @@ impl<K: Kind> Writer<K> {
         if let Err(error) = self.ready() {
             return refuse(taken.into_iter().map(|waiting| waiting.answer), error);
         }
-        let bytes = taken.iter().map(|waiting| waiting.batch.size_bytes()).sum();
+        let taken = self.refuse_for_space(taken);
         let mut group = Group { last: self.position.revision, ..Group::default() };
         let planned = self.shared.engine.with(|engine| {
             let plan = |waiting: Waiting| Ok((group.add(engine, &waiting.batch)?, waiting.answer));
@@ -109,18 +124,33 @@ impl<K: Kind> Writer<K> {
         let answers = planned.map_err(|error| engine_fault("check a commit", error))?;
         if !group.writes.is_empty() {
             let next = Position { group: self.position.group + 1, revision: group.last };
-            let begun = Instant::now();
+            let (commits, bytes) = (answers.len(), size_bytes(&group.writes));
+            let began = Instant::now();
             if let Err(error) = self.write(group.writes, next) {
                 return refuse(answers.into_iter().map(|(_, to)| to), error);
             }
-            let waiting = self.shared.queue.len();
-            group_synced(answers.len(), bytes, begun.elapsed(), waiting);
+            if let Some(told) = &self.options.on_group {
+                let (took, waiting) = (began.elapsed(), self.shared.queue.waiting());
+                told(&GroupWritten { commits, bytes, took, waiting });
+            }
         }
         for (answer, to) in answers {
             // A caller that no longer listens has its commit all the same.
             to.send(answer).ok();
         }
         Ok(())
+    }
+
+    /// Refuses the commits that can wait while the disk is nearly full, and gives the others.
+    fn refuse_for_space(&mut self, taken: Vec<Waiting>) -> Vec<Waiting> {
+        let Some(low) = self.space.low() else { return taken };
+        let (go_on, wait): (Vec<_>, Vec<_>) = taken
+            .into_iter()
+            .partition(|waiting| waiting.batch.is_vital() || waiting.batch.is_check());
+        for Waiting { answer, .. } in wait {
+            answer.send(Err(low.clone().into())).ok();
+        }
+        go_on
     }
 
     fn write(&mut self, writes: Writes, next: Position) -> Result<(), StoreError> {
@@ -150,7 +180,8 @@ impl<K: Kind> Writer<K> {
         }
     }
 
-    /// Makes sure that there is an engine; after the disk was full there may be none.
+    /// Makes sure that there is an engine, and space to open it again; after the disk was full
+    /// there may be none.
     fn ready(&mut self) -> Result<(), StoreError> {
         match &self.full {
             Some((until, full)) if Instant::now() < *until => return Err(full.clone()),
@@ -161,10 +192,19 @@ impl<K: Kind> Writer<K> {
                 self.full = Some((Instant::now() + FULL_PAUSE, full.clone()));
                 self.reopen(&full)?;
                 self.full = None;
-                Ok(())
             }
-            engine => engine,
+            engine => engine?,
         }
+        if !self.reserved {
+            let bytes = K::reserve_bytes(self.folder.engine_path());
+            if let Err(source) = self.folder.reserve(bytes) {
+                let full = StoreError::Full { source: Arc::new(source) };
+                self.full = Some((Instant::now() + FULL_PAUSE, full.clone()));
+                return Err(full);
+            }
+            self.reserved = true;
+        }
+        Ok(())
     }
 
     /// Closes the engine, which does nothing more once the disk was full, and opens it again. It
@@ -172,6 +212,8 @@ impl<K: Kind> Writer<K> {
     /// the journal may never have been synced, so that nothing can be said of it.
     fn reopen(&mut self, full: &StoreError) -> Result<(), StoreError> {
         let before = self.position;
+        self.reserved = false;
+        self.folder.free_reserve();
         let failed = |error: EngineError| {
             if self.is_full(&error) {
                 return StoreError::Full { source: error.source };
@@ -236,6 +278,11 @@ impl Group {
         self.checked.insert(key.clone(), revision);
         Ok(revision)
     }
+}
+
+fn size_bytes(writes: &Writes) -> usize {
+    let value = |write: &Option<(Revision, Bytes)>| write.as_ref().map_or(0, |(_, v)| v.len());
+    writes.iter().map(|(key, write)| key.len() + value(write)).sum()
 }
 
 /// Answers with `error`, which ends the writer where it is a fault.

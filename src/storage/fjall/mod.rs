@@ -30,6 +30,10 @@ impl Kind for Fjall {
         caught(|| FjallEngine::open(path).map_err(engine::failed))
     }
 
+    fn reserve_bytes(_path: &Path) -> u64 {
+        0
+    }
+
     fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
         journal::list(path)
     }

@@ -31,6 +31,9 @@ const SEGMENT_BYTES: usize = 2 << 20;
 /// How much memory sled's cache may take.
 const CACHE_BYTES: u64 = 128 << 20;
 
+/// What is kept free for opening an empty folder: some segments.
+const RESERVE_BYTES: u64 = 16 << 20;
+
 /// How often, and how long apart, a folder is tried that sled's own threads still hold: they let
 /// go of it when they have done what was left, some milliseconds after the engine was closed.
 const LOCK_TRIES: u32 = 200;
@@ -47,6 +50,13 @@ impl Kind for Sled {
             let database = open_database(path).map_err(|error| error.told(path))?;
             SledEngine::open(path, database)
         })
+    }
+
+    /// Opening writes where each page lies, some 250 bytes for a page of 16 KB at the most, and the
+    /// rest of a segment.
+    fn reserve_bytes(path: &Path) -> u64 {
+        let data_bytes = fs::metadata(path.join("db")).map_or(0, |data| data.len());
+        RESERVE_BYTES + data_bytes / 64
     }
 
     /// sled zeroes what it takes for torn in its one file of data; that has no end to copy.

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! | --- | --- |
-//! | `r` key | checksum over key, revision and whole value; revision; length of the value; its first part |
+//! | `r` key | checksum over all of the row; revision; length of the value; its first part |
 //! | `p` key, number of the part from 1 | a further part |
 //! | `g` place in the ring | checksum over the key and the position; position of a group |
 

@@ -1,8 +1,8 @@
 use std::fs;
 
-use super::engine::{Position, Recovered};
-use super::mark::Mark;
-use super::queue::{COMMITS_WAITING_MAX, Queue, WAITING_BYTES_MAX, Waiting};
+use super::super::engine::{Position, Recovered};
+use super::super::mark::Mark;
+use super::super::queue::{COMMITS_WAITING_MAX, Queue, WAITING_BYTES_MAX, Waiting};
 use crate::storage::{Batch, Revision, StoreError, StoreErrorKind};
 
 #[track_caller]
@@ -90,7 +90,7 @@ fn an_ended_queue_gives_what_waits_and_takes_nothing_more() {
     queue.push(waiting(1)).expect("there is room");
     queue.end(StoreError::Closed);
     assert!(matches!(queue.push(waiting(1)), Err(StoreError::Closed)));
-    queue.end(super::fault("test the end", std::io::Error::other("of the test")));
+    queue.end(super::super::fault("test the end", std::io::Error::other("of the test")));
     queue.end(StoreError::Closed);
     let error = queue.push(waiting(1)).expect_err("it has ended");
     assert_eq!(error.kind(), StoreErrorKind::Fault, "a fault overrules a close");
