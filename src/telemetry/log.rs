@@ -61,8 +61,9 @@ where
     }
 }
 
-/// Libraries log below `info` what passes through them: frames, headers, the keys of rows. So
-/// whatever the filter says, nothing of theirs is logged below it.
+/// What libraries log below `info` is about what passes through them: frames, headers, the keys of
+/// rows. Today's versions leave the values out; nobody promises it of the next. So whatever the
+/// filter says, nothing of theirs is logged below `info`.
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     let own = target
