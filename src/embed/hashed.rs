@@ -1,5 +1,5 @@
-//! An embedder that knows words only: for tests and benchmarks that want a fast one that always says
-//! the same.
+//! An embedder that knows words only: for tests and benchmarks that want a fast one that always
+//! says the same.
 
 use async_trait::async_trait;
 use unicode_segmentation::UnicodeSegmentation as _;

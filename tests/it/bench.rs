@@ -73,7 +73,7 @@ fn a_rate_with_vectors_of_the_benchmark_s_own() {
 fn multiples_of_a_saturation() {
     let report = bench("overload --saturation 40 --multiples 1,2 --sessions 4");
     check(&report, &["1 × (40/s)", "2 × (80/s)"]);
-    assert!(report["findings"]["2 ×: answers of the peak, share"].as_f64() > Some(0.0));
+    assert!(report["findings"]["2 ×: p99 of answers to that at 1 ×"].as_f64() > Some(0.0));
 }
 
 #[test]

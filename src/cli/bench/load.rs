@@ -178,10 +178,12 @@ impl Sender<'_> {
             .map(|client| async move {
                 let mut rng = Rng::with_seed(seed ^ ((client as u64 + 1) << 32));
                 let sessions = sessions_of(load.sessions, client as u64, clients as u64);
-                while Instant::now() < self.window.until {
-                    let session = sessions.pick(&mut rng);
-                    self.call(&self.clients[client % self.clients.len()], Instant::now(), session)
-                        .await;
+                // Each client has at least one call that counts, however slow the calls are.
+                let mut counts = false;
+                while !counts || Instant::now() < self.window.until {
+                    let (due, session) = (Instant::now(), sessions.pick(&mut rng));
+                    counts |= due >= self.window.from;
+                    self.call(&self.clients[client % self.clients.len()], due, session).await;
                 }
             })
             .collect();
@@ -205,8 +207,8 @@ impl Sender<'_> {
                         self.tally.borrow_mut().note_late(due.elapsed());
                     }
                     sent += 1;
-                    let session = sessions.pick(&mut rng);
-                    under_way.push(self.call(&self.clients[sent % self.clients.len()], due, session));
+                    let client = &self.clients[sent % self.clients.len()];
+                    under_way.push(self.call(client, due, sessions.pick(&mut rng)));
                 }
                 Some(()) = under_way.next() => {}
             }

@@ -17,6 +17,8 @@ pub struct Used {
     pub samples: Vec<Sample>,
     /// Its histograms.
     pub measured: Vec<Measured>,
+    /// Calls that ended meanwhile, of all loads that were sent at once, refused ones included.
+    pub calls: u64,
 }
 
 impl Used {
@@ -51,11 +53,11 @@ impl Row {
         self.tally.ended.0 as f64 / self.duration.as_secs_f64()
     }
 
-    /// CPU time of the server for each call that ended, refused ones included, in milliseconds.
+    /// CPU time of the server for each call that ended, in milliseconds; with several loads at once
+    /// that of all their calls.
     pub fn cpu_ms(&self) -> Option<f64> {
-        let calls = self.tally.ended.0 + self.tally.ended.1;
-        let cpu = self.used.as_ref().filter(|_| calls > 0)?.cpu();
-        Some(cpu.as_secs_f64() * 1e3 / calls as f64)
+        let used = self.used.as_ref().filter(|used| used.calls > 0)?;
+        Some(used.cpu().as_secs_f64() * 1e3 / used.calls as f64)
     }
 
     fn operations(&self) -> impl Iterator<Item = (Operation, &Times)> {

@@ -81,9 +81,11 @@ impl<'a> Stage<'a> {
         Ok(stage(Some(server), target, Some(folder)))
     }
 
-    /// How long the server took to start, and its memory now; `None`: it is another's.
+    /// How long the server took to start on the full store, and its memory now; `None`: it is
+    /// another's, or its store was filled after the start.
     pub fn started(&mut self) -> Option<(Duration, u64)> {
-        let server = self.server.as_mut()?;
+        let on_disk = self.args.server.engine != EngineArg::Memory;
+        let server = self.server.as_mut().filter(|_| on_disk)?;
         Some((server.start, server.watch.sample().rss_bytes))
     }
 
@@ -155,7 +157,10 @@ impl<'a> Stage<'a> {
     ) -> Result<Vec<Row>, Error> {
         let server = self.server.as_mut();
         let during = |window: Window| server.map(|server| observe(server, window));
-        let (tallies, used) = load::send(loads, (self.args.warm_up(), duration), during)?;
+        let (tallies, mut used) = load::send(loads, (self.args.warm_up(), duration), during)?;
+        if let Some(used) = &mut used {
+            used.calls = tallies.iter().map(|tally| tally.ended.0 + tally.ended.1).sum();
+        }
         let rows = names.iter().zip(tallies).map(|(name, tally)| Row {
             name: name.clone(),
             duration,
@@ -207,7 +212,7 @@ fn observe(server: &mut Server, window: Window) -> Used {
         samples.push(server.watch.sample());
         if next == window.until {
             let measured = server.metrics.scrape().since(&before);
-            return Used { samples, measured };
+            return Used { samples, measured, calls: 0 };
         }
     }
 }
