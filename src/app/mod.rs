@@ -1,5 +1,6 @@
 //! The only room that names concrete engines: it makes the parts, and starts and ends all tasks.
 
+mod copy;
 mod error;
 mod metrics;
 mod secrets;
@@ -28,6 +29,7 @@ use crate::storage::{
     sled::Sled,
 };
 use crate::telemetry::{ExportSettings, RequestIds, Spans, TenantTags};
+pub use copy::{Copied, CopyFolderError, copy_folder};
 pub use error::StartError;
 
 /// How long calls that are running may take to end; with closing the store this stays below 10 s.

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::{
     BenchArgs, ContextArgs, DemoArgs, EvalArgs, ImportArgs, JobsArgs, KeyCommand, SearchArgs,
-    ServeArgs, SessionCommand, TenantCommand,
+    ServeArgs, SessionCommand, StoreCommand, TenantCommand,
 };
 
 const EXIT_CODES: &str = "\
@@ -94,6 +94,9 @@ pub enum Command {
     Key(KeyCommand),
     /// Show the work behind the sessions: what waits, runs or failed.
     Jobs(JobsArgs),
+    /// Work with the data folder of a server that does not run.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Ask whether the server serves; for probes.
     Health,
     /// Write the completions of a shell to stdout.

@@ -21,6 +21,7 @@ mod render;
 mod search;
 mod serve;
 mod session;
+mod store;
 mod tenant;
 mod wire;
 
@@ -45,6 +46,7 @@ pub use output::{Form, Output};
 pub use search::SearchArgs;
 pub use serve::{ServeArgs, serve};
 pub use session::SessionCommand;
+pub use store::StoreCommand;
 pub use tenant::TenantCommand;
 
 /// Runs the command of this process's arguments to its end and gives its exit code.
@@ -98,6 +100,10 @@ pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
         }
         Command::Key(command) => key::run(command, connect_to(&client).await?, output).await?,
         Command::Jobs(args) => jobs::run(args, connect_to(&client).await?, output).await?,
+        Command::Store(command) => {
+            let copied = tokio::task::spawn_blocking(move || store::run(&command, output));
+            copied.await.map_err(|error| Error::Internal(error.to_string()))??;
+        }
         Command::Health => health::run(&Settings::resolve(&client)?, output).await?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -68,7 +68,7 @@ pub const KEYS: &[Key] = &[
         env: "KEEPSAKE_STORAGE_ENGINE",
         default: Some("fjall"),
         is_text: true,
-        doc: "The engine of the record: `fjall` or `sled` (on disk), or `memory` (gone with the process).",
+        doc: "The engine of the record: `fjall` or `sled` (on disk), `memory` (gone at the end).",
     },
     Key {
         path: "storage.free_bytes_min",

@@ -5,6 +5,7 @@
 //! `FOLDER/FORMAT` holds the version of the layout, `LOCK` keeps a second process out, `MARK` the
 //! number of the last synced group, and a folder with the name of the engine its own files.
 
+mod copy;
 mod engine;
 mod folder;
 mod mark;
@@ -29,6 +30,7 @@ use crate::storage::{Batch, CommitError, Read, Revision, Row, Store, StoreError}
 use queue::{Queue, Waiting};
 use slot::Slot;
 
+pub use copy::{Copied, CopyError, copy, engine_of};
 pub use engine::{
     Engine, EngineError, Full, Kind, Position, RING_GROUPS, Recovered, Writes, caught, is_full,
 };

@@ -57,7 +57,12 @@ impl Service {
 
     /// A server on a data folder.
     pub async fn on(folder: &Path) -> Self {
-        Self::start(&settings(folder, "fjall")).await
+        Self::on_engine(folder, "fjall").await
+    }
+
+    /// A server on a data folder of this engine.
+    pub async fn on_engine(folder: &Path, engine: &str) -> Self {
+        Self::start(&settings(folder, engine)).await
     }
 
     async fn start(settings: &Settings) -> Self {

@@ -16,11 +16,20 @@ macro_rules! on_engines {
                 super::$claim(crate::grpc::Service::on(folder.path()).await).await;
             })*
         }
+        mod on_sled {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                let folder = tempfile::tempdir().expect("a temporary folder");
+                let service = crate::grpc::Service::on_engine(folder.path(), "sled").await;
+                super::$claim(service).await;
+            })*
+        }
     };
 }
 
 pub mod client;
 mod conversation;
+mod copies;
 mod credentials;
 mod editing;
 mod limits;
