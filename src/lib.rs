@@ -10,6 +10,7 @@ pub mod context;
 pub mod embed;
 pub mod error;
 pub mod memory;
+pub mod planted;
 pub mod pool;
 pub mod proto;
 pub mod record;

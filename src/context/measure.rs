@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::context::{Format, Message, block, message::turn_messages};
+use crate::planted::{self, Bug};
 use crate::tokens::{Framing, Tokenizer};
 use crate::types::{Part, Turn};
 
@@ -83,7 +84,10 @@ impl Cost {
 
     /// All tokens, framing included.
     pub fn tokens(&self, framing: &Framing) -> u64 {
-        u64::from(self.content) + u64::from(self.framing_tokens(framing))
+        match planted::has(Bug::NoFraming) {
+            true => u64::from(self.content),
+            false => u64::from(self.content) + u64::from(self.framing_tokens(framing)),
+        }
     }
 }
 

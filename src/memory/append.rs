@@ -10,13 +10,41 @@ use crate::memory::{
     Answered, Memory,
     rows::{repeat_of, revised, unreadable},
 };
+use crate::planted::{self, Bug};
 use crate::record::{Answer, DerivedRow, Head, SummaryRow, UserHead, Verb, decode, keys};
 use crate::retrieve::{ANALYSIS_VERSION, analyse};
 use crate::sessions::{Append, AppendFound, AppendPlan, Behind, Repeat, Revised, plan_append};
 use crate::storage::{Read, Row};
 use crate::summarize::Span;
 use crate::tokens::Tokenizer;
-use crate::types::{Incarnation, Part, Policy, RequestId, Seq, TenantId, Turn};
+use crate::types::{Incarnation, Part, Policy, RequestId, Seq, SessionId, TenantId, Turn};
+
+/// Notes, when a call ends without an answer, that turns of a session may wait for vectors: a
+/// commit goes on when its caller has gone.
+pub(super) struct Noted<'a> {
+    pub(super) memory: &'a Memory,
+    pub(super) of: (&'a TenantId, &'a SessionId),
+    pub(super) life: Mutex<Option<Incarnation>>,
+}
+
+impl Noted<'_> {
+    /// Says which life of the session may be written now; gives the one before.
+    pub(super) fn set(&self, life: Option<Incarnation>) -> Option<Incarnation> {
+        std::mem::replace(&mut *self.life.lock().expect("no holder panics"), life)
+    }
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        if let Some(life) = self.set(None)
+            && self.memory.embedder.is_some()
+            && !planted::has(Bug::ForgetCut)
+        {
+            let (tenant, session) = self.of;
+            self.memory.backlog.doubt((tenant, life, session), self.memory.now());
+        }
+    }
+}
 
 impl Memory {
     /// Appends turns, all or none; the session is created when it does not exist.
@@ -34,19 +62,23 @@ impl Memory {
         let tokenizers = self.tokenizers(tenant, policy);
         let name = request.user.as_ref().map_or(request.session.as_str(), |user| user.as_str());
         let turn = self.stripes.lock(tenant.as_str(), name).await;
-        let incarnation = Mutex::new(None);
+        let noted = Noted { memory: self, of: (tenant, &request.session), life: Mutex::default() };
+        let forgets = planted::has(Bug::RepeatAfterDelete);
+        let repeat = match forgets && self.head(tenant, &request.session).await?.is_none() {
+            true => None,
+            false => repeat,
+        };
         let answered = self
             .commit(repeat.as_ref(), || async {
                 let planning =
                     self.planned_append(tenant, request, policy, &tokenizers, repeat.as_ref());
                 let (plan, of) = planning.await?;
-                *incarnation.lock().expect("no holder panics") = Some(of);
+                noted.set(Some(of));
                 Ok(plan)
             })
             .await?;
         drop(turn);
-        let incarnation = incarnation.into_inner().expect("no holder panics");
-        if let (Some(incarnation), Some(range)) = (incarnation, new_turns(&answered))
+        if let (Some(incarnation), Some(range)) = (noted.set(None), new_turns(&answered))
             && self.embedder.is_some()
         {
             self.backlog.note((tenant, incarnation, &request.session), range, self.now());

@@ -164,7 +164,7 @@ fn build_from(corpus: &Corpus, request: &BuildRequest, by: Basis<'_>) -> Result<
     let most = policy.retrieval.retrieved_turns_max;
     let asked = Asked::of(turns, query);
     let ranked = if most == 0 {
-        Ranked::off()
+        Ranked::off(corpus)
     } else {
         let wanted = Wanted {
             filter: &request.filter,

@@ -1,6 +1,7 @@
 //! ForkSession: the turns are copied first, then one commit makes the copies a session.
 
-use std::sync::Mutex;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard};
 
 use serde::Serialize;
 
@@ -8,7 +9,7 @@ use crate::chance::incarnation;
 use crate::error::{Failure, Kind, Reason};
 use crate::memory::{
     Answered, Memory,
-    append::seq_of,
+    append::{Noted, seq_of},
     behind::WHOLE,
     partitions::by_seq,
     rows::{repeat_of, revised, unreadable},
@@ -25,6 +26,51 @@ const READ_TURNS: usize = 64;
 const COMMIT_TURNS: u64 = 256;
 /// How many bytes a fork copies in one commit, give or take one turn: the writer is not held up.
 const COMMIT_BYTES: usize = 8 << 20;
+
+/// The forks of this process that are under way: their copies are left alone.
+#[derive(Default)]
+pub(super) struct Forks {
+    lives: Mutex<BTreeSet<Incarnation>>,
+}
+
+impl Forks {
+    fn lives(&self) -> MutexGuard<'_, BTreeSet<Incarnation>> {
+        self.lives.lock().expect("no holder panics")
+    }
+
+    /// Whether a fork makes this life now.
+    pub(super) fn has(&self, life: Incarnation) -> bool {
+        self.lives().contains(&life)
+    }
+}
+
+/// The copies that one call has begun, the last one last. When the call ends, or its caller has
+/// gone, what is left of them belongs to nobody.
+struct Begun<'a> {
+    forks: &'a Forks,
+    copies: Mutex<Vec<Incarnation>>,
+}
+
+impl Begun<'_> {
+    fn copies(&self) -> MutexGuard<'_, Vec<Incarnation>> {
+        self.copies.lock().expect("no holder panics")
+    }
+
+    fn add(&self, fresh: Incarnation) {
+        self.forks.lives().insert(fresh);
+        self.copies().push(fresh);
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let copies = std::mem::take(&mut *self.copies());
+        let mut lives = self.forks.lives();
+        for copy in &copies {
+            lives.remove(copy);
+        }
+    }
+}
 
 /// A request to fork, as it is hashed.
 #[derive(Serialize)]
@@ -117,28 +163,33 @@ impl Memory {
     ) -> Result<Answered, Failure> {
         let request = Fork { source, at, session };
         let repeat = repeat_of(tenant, Verb::ForkSession, request_id, &request);
-        let begun = Mutex::new(Vec::new());
+        let begun = Begun { forks: &self.forks, copies: Mutex::default() };
+        let noted = Noted { memory: self, of: (tenant, session), life: Mutex::default() };
         let answered = self
-            .commit(repeat.as_ref(), || {
-                self.planned_fork(tenant, &request, &policy.summaries, repeat.as_ref(), &begun)
+            .commit(repeat.as_ref(), || async {
+                let by = (&policy.summaries, repeat.as_ref());
+                let plan = self.planned_fork(tenant, &request, by, &begun).await?;
+                noted.set(begun.copies().last().copied());
+                Ok(plan)
             })
             .await;
-        let mut begun = begun.into_inner().expect("no holder panics");
+        let mut copies = begun.copies().clone();
         match &answered {
             // The copies of the last plan are the session now.
             Ok(answered) if !answered.replayed => {
-                if let Some(incarnation) = begun.pop().filter(|_| self.embedder.is_some()) {
+                noted.set(None);
+                if let Some(incarnation) = copies.pop().filter(|_| self.embedder.is_some()) {
                     self.backlog.note((tenant, incarnation, session), WHOLE, self.now());
                 }
             }
             Ok(_) => {}
-            // Whether the last commit is kept is open: the next start finds out.
+            // Whether the last commit is kept is open: the sweep or the next start finds out.
             Err(failure) if failure.reason().kind() == Kind::Internal => return answered,
             Err(_) => {}
         }
-        for copies in begun {
-            // What is left behind now, the next start removes.
-            if let Err(failure) = self.purge(copies).await {
+        for copy in copies {
+            // What is left behind now, the sweep removes.
+            if let Err(failure) = self.purge(copy).await {
                 tracing::warn!(reason = failure.reason().text(), "copies are left: {failure}");
             }
         }
@@ -149,9 +200,8 @@ impl Memory {
         &self,
         tenant: &TenantId,
         request: &Fork<'_>,
-        summaries: &SummaryPolicy,
-        repeat: Option<&Repeat>,
-        begun: &Mutex<Vec<Incarnation>>,
+        (summaries, repeat): (&SummaryPolicy, Option<&Repeat>),
+        begun: &Begun<'_>,
     ) -> Result<AppendPlan, Failure> {
         self.must_be_absent(tenant, request.session).await?;
         let source = self.existing(tenant, request.source).await?;
@@ -165,8 +215,8 @@ impl Memory {
         }
         let now = self.clock.now();
         let fresh = incarnation(now, self.chance.as_ref());
-        begun.lock().expect("no holder panics").push(fresh);
-        let copies = self.copy_turns(head.incarnation, at_seq, fresh).await?;
+        begun.add(fresh);
+        let (copies, purge_revision) = self.copy_turns(head.incarnation, at_seq, fresh).await?;
         let user = self.user_head(tenant, head.user.as_ref()).await?;
         let end = ForkEnd {
             source: request.source,
@@ -174,6 +224,7 @@ impl Memory {
             source_revision: self.unedited_since(tenant, request.source, &source).await?,
             session: request.session,
             incarnation: fresh,
+            purge_revision,
             turns: copies.turns,
             span: copies.span,
             at_seq,
@@ -213,14 +264,15 @@ impl Memory {
         Ok(if whole { is.revision } else { was.revision })
     }
 
-    /// Copies rows under a fresh incarnation, behind a purge row: if the fork does not come to its
-    /// end, the next start removes them.
+    /// Copies rows under a fresh incarnation, behind a purge row whose revision is given too: if
+    /// the fork does not come to its end, the sweep or the next start removes them.
     async fn copy_turns(
         &self,
         source: Incarnation,
         until: Seq,
         fresh: Incarnation,
-    ) -> Result<Copies, Failure> {
+    ) -> Result<(Copies, Revision), Failure> {
+        let mut purge_revision = None;
         let mut copies = Copies {
             batch: Batch::new().put(keys::purge(fresh), FORK_MARK),
             batch_turns: 0,
@@ -253,7 +305,8 @@ impl Memory {
                     copies.add(fresh, &turn, [row.value.clone(), derived.value.clone()], behind);
                 }
                 if copies.is_full() {
-                    self.commit_plain(copies.take()).await?;
+                    let revision = self.commit_plain(copies.take()).await?;
+                    purge_revision.get_or_insert(revision);
                 }
             }
             match rows[0].last().and_then(|row| seq_of(&row.key)) {
@@ -261,7 +314,7 @@ impl Memory {
                 _ => break,
             }
         }
-        self.commit_plain(copies.take()).await?;
-        Ok(copies)
+        let last = self.commit_plain(copies.take()).await?;
+        Ok((copies, purge_revision.unwrap_or(last)))
     }
 }

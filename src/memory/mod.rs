@@ -61,6 +61,7 @@ pub struct Memory {
     backlog: behind::Backlog,
     pool: Arc<dyn Pool>,
     heavy: heavy::Heavy,
+    forks: fork::Forks,
     questions: behind::Questions,
 }
 
@@ -87,6 +88,7 @@ impl Memory {
             backlog: behind::Backlog::default(),
             pool: Arc::new(Threads),
             heavy: heavy::Heavy::new(),
+            forks: fork::Forks::default(),
             questions: behind::Questions::new(),
         }
     }

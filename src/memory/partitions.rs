@@ -12,6 +12,7 @@ use crate::memory::{
     partition::{Derivation, Loaded, Partition},
     rows::{revised, unreadable},
 };
+use crate::planted::{self, Bug};
 use crate::pool::compute;
 use crate::record::{ChangeRow, DerivedRow, Head, SummaryRow, VectorRow, decode, keys};
 use crate::retrieve::TurnVectors;
@@ -25,10 +26,23 @@ pub type Shared = Arc<RwLock<Partition>>;
 /// How many users' lists of sessions are kept: a list is a few kilobytes.
 const USERS_MAX: u64 = 10_000;
 
-/// Which sessions a user has at a change of the user.
+/// Which sessions a user has at a change of the user, each with the life and the change that it had
+/// then at the least: what is kept of a session in memory may be older, when one that was slow to
+/// bring it up put it back.
 struct UserView {
     change: Change,
-    sessions: BTreeSet<SessionId>,
+    sessions: BTreeMap<SessionId, (Incarnation, Change)>,
+}
+
+impl UserView {
+    fn fits(&self, session: &SessionId, copy: &Shared) -> bool {
+        let copy = copy.read().expect("no writer panics");
+        let known = self.sessions.get(session);
+        planted::has(Bug::StaleUserCopy)
+            || known.is_some_and(|(life, change)| {
+                copy.incarnation() == *life && copy.change() >= *change
+            })
+    }
 }
 
 /// The copies in memory, bounded by bytes.
@@ -58,7 +72,7 @@ impl Partitions {
 
     /// Forgets the copy of a session.
     pub(super) fn drop_session(&self, tenant: &TenantId, session: &SessionId) {
-        self.sessions.invalidate(&(tenant.clone(), session.clone()));
+        self.sessions.invalidate(&copy_key(tenant, session));
     }
 
     /// Forgets everything, as a restart does.
@@ -66,6 +80,15 @@ impl Partitions {
         self.sessions.invalidate_all();
         self.users.invalidate_all();
     }
+}
+
+/// Under what a copy is kept.
+fn copy_key(tenant: &TenantId, session: &SessionId) -> (TenantId, SessionId) {
+    let tenant = match planted::has(Bug::ForgetTenant) {
+        true => TenantId::parse("any").expect("it is an id"),
+        false => tenant.clone(),
+    };
+    (tenant, session.clone())
 }
 
 /// The rows of turns, derived rows and vectors of the same range.
@@ -123,7 +146,7 @@ impl Memory {
     ) -> Result<Option<(Head, Shared)>, Failure> {
         let Some(head) = self.head(tenant, session).await? else { return Ok(None) };
         let head = head.row;
-        let copy = self.partitions.sessions.get(&(tenant.clone(), session.clone()));
+        let copy = self.partitions.sessions.get(&copy_key(tenant, session));
         if let Some(copy) = copy
             && self.bring_up(tenant, session, &head, &copy, language).await?
         {
@@ -147,7 +170,7 @@ impl Memory {
             let copy = copy.read().expect("no writer panics");
             (copy.incarnation(), copy.change())
         };
-        if incarnation != head.incarnation {
+        if incarnation != head.incarnation && !planted::has(Bug::ForgetTenant) {
             return Ok(false);
         }
         if from >= head.change {
@@ -165,7 +188,8 @@ impl Memory {
         let mut summaries = false;
         for (row, change) in rows.iter().zip(from.0 + 1..) {
             let row: ChangeRow = decode(&row.value).map_err(unreadable)?;
-            if row.superseded_from.is_some() || !row.erased.is_empty() {
+            let superseded = row.superseded_from.is_some() && !planted::has(Bug::StaleReplace);
+            if superseded || !row.erased.is_empty() {
                 return Ok(false);
             }
             summaries |= row.summaries;
@@ -194,7 +218,7 @@ impl Memory {
             copy.take_settings(head);
         }
         // The cache weighs a copy when it is put in.
-        self.partitions.sessions.insert((tenant.clone(), session.clone()), copy.clone());
+        self.partitions.sessions.insert(copy_key(tenant, session), copy.clone());
         Ok(true)
     }
 
@@ -264,7 +288,7 @@ impl Memory {
         // One loader at a time: the others then find its copy.
         let _turn = self.stripes.lock(tenant.as_str(), &format!("load {session}")).await;
         let Some(head) = self.head(tenant, session).await? else { return Ok(None) };
-        let key = (tenant.clone(), session.clone());
+        let key = copy_key(tenant, session);
         if let Some(copy) = self.partitions.sessions.get(&key) {
             let known = {
                 let copy = copy.read().expect("no writer panics");
@@ -321,38 +345,41 @@ impl Memory {
         let change = head.row.change;
         let key = (tenant.clone(), user.clone());
         let view = self.partitions.users.get(&key);
-        let (mut sessions, touched) = match &view {
-            Some(view) if view.change >= change => (view.sessions.clone(), BTreeSet::new()),
+        let touched = match &view {
+            Some(view) if view.change >= change => BTreeSet::new(),
             Some(view) => match self.touched(tenant, user, view.change, change).await? {
-                Some(touched) => (&view.sessions | &touched, touched),
+                Some(touched) => touched,
                 None => self.sessions_of(tenant, user).await?,
             },
             None => self.sessions_of(tenant, user).await?,
         };
-        let mut copies = Vec::with_capacity(sessions.len());
-        let mut gone = Vec::new();
-        for session in &sessions {
-            let id = (tenant.clone(), session.clone());
-            let kept = self.partitions.sessions.get(&id).filter(|_| !touched.contains(session));
+        let known = view.iter().flat_map(|view| view.sessions.keys()).cloned();
+        let ids: BTreeSet<SessionId> = known.chain(touched.iter().cloned()).collect();
+        let (mut copies, mut sessions) = (Vec::with_capacity(ids.len()), BTreeMap::new());
+        for session in ids {
+            let fits = |copy: &Shared| view.as_ref().is_some_and(|view| view.fits(&session, copy));
+            let kept = self.partitions.sessions.get(&copy_key(tenant, &session));
+            let kept = kept.filter(|copy| !touched.contains(&session) && fits(copy));
             let copy = match kept {
                 Some(copy) => {
                     cache_asked(Cache::Partitions, true);
                     Some(copy)
                 }
-                None => self.partition(tenant, session, language).await?.map(|(_, copy)| copy),
+                None => self.partition(tenant, &session, language).await?.map(|(_, copy)| copy),
             };
             let now = self.clock.now();
             let in_scope = |copy: &Shared| {
                 let copy = copy.read().expect("no writer panics");
                 copy.is_of(user) && !copy.has_ended(now)
             };
-            match copy.filter(in_scope) {
-                Some(copy) => copies.push((session.clone(), copy)),
-                None => gone.push(session.clone()),
+            if let Some(copy) = copy.filter(in_scope) {
+                let at = {
+                    let copy = copy.read().expect("no writer panics");
+                    (copy.incarnation(), copy.change())
+                };
+                sessions.insert(session.clone(), at);
+                copies.push((session, copy));
             }
-        }
-        for session in gone {
-            sessions.remove(&session);
         }
         if view.is_none_or(|view| view.change < change) {
             self.partitions.users.insert(key, Arc::new(UserView { change, sessions }));
@@ -380,16 +407,15 @@ impl Memory {
         sessions.collect::<Result<_, _>>().map(Some)
     }
 
-    /// All sessions of a user, and all of them as touched.
+    /// All sessions of a user.
     async fn sessions_of(
         &self,
         tenant: &TenantId,
         user: &UserId,
-    ) -> Result<(BTreeSet<SessionId>, BTreeSet<SessionId>), Failure> {
+    ) -> Result<BTreeSet<SessionId>, Failure> {
         let prefix = Read::prefix(keys::sessions_of_user(tenant, user));
         let rows = self.read(vec![prefix]).await?.remove(0);
         let ids = rows.iter().filter_map(|row| SessionId::parse(keys::last_id(&row.key)).ok());
-        let sessions: BTreeSet<_> = ids.collect();
-        Ok((sessions.clone(), sessions))
+        Ok(ids.collect())
     }
 }

@@ -107,9 +107,11 @@ impl Ranked {
         Self { decision, hits: Vec::new(), degraded, coverage: None, embedder: None }
     }
 
-    /// Nothing, because retrieval is switched off.
-    pub fn off() -> Self {
-        Self::none(Decided::Off, Vec::new())
+    /// Nothing, because retrieval is switched off. The user's other sessions, of which summaries
+    /// are shown all the same, may have been late.
+    pub(super) fn off(corpus: &Corpus) -> Self {
+        let late = corpus.timed_out.then_some(Degraded::Retrieval);
+        Self::none(Decided::Off, late.into_iter().collect())
     }
 
     /// The signals of each hit.

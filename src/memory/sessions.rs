@@ -9,7 +9,7 @@ use crate::memory::{
 };
 use crate::record::{Head, Verb, keys};
 use crate::sessions::{Create, Update, plan_create, plan_delete_session, plan_update};
-use crate::storage::{Batch, CommitError, Read, Row};
+use crate::storage::{Batch, CommitError, Read, Revision, Row};
 use crate::types::{RequestId, SessionId, TenantId, UserId};
 
 impl Memory {
@@ -167,9 +167,9 @@ impl Memory {
     }
 
     /// Commits a batch that has no preconditions.
-    pub(super) async fn commit_plain(&self, batch: Batch) -> Result<(), Failure> {
+    pub(super) async fn commit_plain(&self, batch: Batch) -> Result<Revision, Failure> {
         match self.store.commit(batch).await {
-            Ok(_) => Ok(()),
+            Ok(revision) => Ok(revision),
             Err(CommitError::Store(error)) => Err(super::rows::store_failure(error)),
             Err(CommitError::Conflict { .. }) => {
                 Err(Failure::new(Reason::Contention, "the session changed meanwhile"))

@@ -2,9 +2,10 @@
 
 use crate::error::Failure;
 use crate::memory::Memory;
+use crate::planted::{self, Bug};
 use crate::record::{Head, keys};
 use crate::sessions::{AppendPlan, Draft, Revised, plan_delete_session};
-use crate::storage::{Batch, CommitError, Read};
+use crate::storage::{Batch, CommitError, Read, Row};
 use crate::types::{Incarnation, SessionId, TenantId, Timestamp};
 
 /// How many rows a purge removes in one commit: a few milliseconds of the writer.
@@ -17,6 +18,12 @@ const SWEEP_ROWS_MAX: usize = 1_024;
 impl Memory {
     /// Removes every row of an incarnation, and its purge row with the last of them.
     pub(super) async fn purge(&self, incarnation: Incarnation) -> Result<(), Failure> {
+        if planted::has(Bug::ForgetPurge) {
+            return self
+                .commit_plain(Batch::new().delete(keys::purge(incarnation)))
+                .await
+                .map(drop);
+        }
         loop {
             let all = Read::prefix(keys::incarnation(incarnation)).limit(PURGE_ROWS_MAX);
             let rows = self.read(vec![all]).await?.remove(0);
@@ -85,29 +92,47 @@ impl Memory {
     }
 
     /// One round: ends sessions past their time, forgets repeats older than 72 hours, and removes
-    /// what deletions left behind whose purge failed. Gives how many rows it looked at; 0: there is
-    /// nothing to do by now.
+    /// what deletions and forks left behind whose end failed or was not waited for. Gives how many
+    /// rows it looked at; 0: there is nothing to do by now.
     ///
     /// # Errors
     /// What the store refuses.
     pub async fn sweep(&self) -> Result<usize, Failure> {
         let now = self.clock.now();
+        self.backlog.note_doubtful(now);
         let swept = self.sweep_sessions(now).await? + self.sweep_repeats(now).await?;
         Ok(swept + self.sweep_purges().await?)
     }
 
-    /// Those of forks are left alone: they may be under way.
+    /// Those of forks that are under way are left alone.
     async fn sweep_purges(&self) -> Result<usize, Failure> {
         let all = Read::prefix(keys::purges()).limit(SWEEP_ROWS_MAX);
         let rows = self.read(vec![all]).await?.remove(0);
-        let deletions = rows.iter().filter(|row| row.value.is_empty());
-        let incarnations = deletions.filter_map(|row| keys::incarnation_named_by(&row.key));
         let mut purged = 0;
-        for incarnation in incarnations {
+        for row in &rows {
+            let Some(incarnation) = keys::incarnation_named_by(&row.key) else { continue };
+            let by_fork = !row.value.is_empty();
+            if by_fork && (self.forks.has(incarnation) || !self.claim(row).await?) {
+                continue;
+            }
             self.purge(incarnation).await?;
             purged += 1;
         }
         Ok(purged)
+    }
+
+    /// Takes the copies of a fork whose caller has gone. Its last commit may still be under way:
+    /// whichever comes first, the other one conflicts. `false`: they are a session by now.
+    async fn claim(&self, row: &Row) -> Result<bool, Failure> {
+        if planted::has(Bug::ForgetFork) {
+            return Ok(false);
+        }
+        let batch = Batch::new().revision(row.key.clone(), row.revision);
+        match self.store.commit(batch.put(row.key.clone(), Vec::new())).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict { .. }) => Ok(false),
+            Err(CommitError::Store(error)) => Err(super::rows::store_failure(error)),
+        }
     }
 
     async fn sweep_sessions(&self, now: Timestamp) -> Result<usize, Failure> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::planted::{self, Bug};
 use crate::record::{
     ChangeRow, DerivedRow, Head, JobKind, PendingRow, PendingSession, SummaryRow, UserHead,
     VectorRow, keys,
@@ -101,7 +102,9 @@ pub fn rests_at(head: &Head, policy: &SummaryPolicy, now: Timestamp) -> Option<T
 /// Removes what was derived from a turn behind its append.
 pub(super) fn forget_turn(draft: &mut Draft, incarnation: Incarnation, seq: Seq) {
     draft.remove(keys::pending(incarnation, seq));
-    draft.remove(keys::vectors(incarnation, seq));
+    if !planted::has(Bug::LeaveVectors) {
+        draft.remove(keys::vectors(incarnation, seq));
+    }
 }
 
 /// Removes every summary that holds an erased turn or reaches a superseded one, and queues their
@@ -114,7 +117,10 @@ pub(super) fn void(
     (erased, superseded_from): (&BTreeSet<Seq>, Option<Seq>),
     now: Timestamp,
 ) -> bool {
-    let void = voided(spans, erased, superseded_from);
+    let mut void = voided(spans, erased, superseded_from);
+    if planted::has(Bug::KeepSummaries) {
+        void.clear();
+    }
     for at in &void {
         let span = spans[*at];
         draft.remove(keys::summary(head.incarnation, span.first_seq, span.level));
@@ -159,7 +165,10 @@ pub fn plan_vectors(tenant: &TenantId, made: Vectorized<'_>) -> Draft {
     }
     if !embedded.is_empty() {
         let row = ChangeRow { embedded, ..ChangeRow::default() };
-        draft.advance(session, &mut after, &row, user);
+        match planted::has(Bug::MissChange) {
+            true => draft.put(keys::head(tenant, session), &after),
+            false => draft.advance(session, &mut after, &row, user),
+        }
     }
     draft
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::planted::{self, Bug};
 use crate::record::{
     Answer, CHANGES_KEPT, ChangeRow, Head, RepeatRow, UserHead, Verb, encode, keys,
 };
@@ -89,7 +90,9 @@ impl Draft {
 
     /// Demands that a session's head is as it was read.
     pub fn expect_head(&mut self, session: &SessionId, head: Option<&Revised<Head>>) {
-        self.expect(keys::head(&self.tenant, session), head.map(|head| head.revision));
+        if !planted::has(Bug::BlindCommit) {
+            self.expect(keys::head(&self.tenant, session), head.map(|head| head.revision));
+        }
     }
 
     /// Advances the change of a session and of its user, and writes both heads and change rows.
@@ -147,7 +150,7 @@ impl Draft {
 
     /// Writes the repeat row of a request, when it is one that can be repeated.
     pub fn remember(&mut self, repeat: Option<&Repeat>, answer: &Answer, now: Timestamp) {
-        let Some(repeat) = repeat else { return };
+        let Some(repeat) = repeat.filter(|_| !planted::has(Bug::DropRepeat)) else { return };
         let key = keys::repeat(&repeat.tenant, repeat.verb as u8, repeat.request);
         self.expect(key.clone(), None);
         self.put_name(keys::repeat_by_age(now, &key));

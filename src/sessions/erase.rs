@@ -111,8 +111,9 @@ pub fn plan_delete_turns(
         let summaries =
             void(&mut draft, &request.session, &mut after, erased.summaries, (&all, None), now);
         let living = erased.turns.iter().filter(|turn| !turn.superseded).count();
-        after.turns_stored -= seqs.len() as u64;
-        after.turns_living -= living as u64;
+        // The turns were read after the head: where others came meanwhile, the commit conflicts.
+        after.turns_stored = after.turns_stored.saturating_sub(seqs.len() as u64);
+        after.turns_living = after.turns_living.saturating_sub(living as u64);
         after.version = after.version.next();
         let row = ChangeRow { erased: seqs.clone(), summaries, ..ChangeRow::default() };
         draft.touch(&request.session, &mut after, &row, user, now);

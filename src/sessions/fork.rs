@@ -24,6 +24,8 @@ pub struct ForkEnd<'a> {
     pub session: &'a SessionId,
     /// The new incarnation, whose rows are there and have a purge row.
     pub incarnation: Incarnation,
+    /// The revision of that row: a sweep that takes the copies for forgotten changes it.
+    pub purge_revision: Revision,
     /// How many turns were copied.
     pub turns: u64,
     /// The first and last of them; `None`: none.
@@ -50,6 +52,7 @@ pub fn plan_fork_end(
     let mut draft = Draft::new(tenant.clone());
     draft.expect(keys::head(tenant, end.source), Some(end.source_revision));
     draft.expect_head(end.session, None);
+    draft.expect(keys::purge(end.incarnation), Some(end.purge_revision));
     draft.remove(keys::purge(end.incarnation));
     let mut head = Head {
         incarnation: end.incarnation,

@@ -1,5 +1,6 @@
 //! Jobs as rows: queued with what caused them, leased, retried, dead.
 
+use crate::planted::{self, Bug};
 use crate::record::{Head, JobKind, JobRow, JobState, keys};
 use crate::sessions::{Draft, Revised};
 use crate::types::{SessionId, TenantId, Timestamp};
@@ -36,6 +37,9 @@ pub(super) fn queue_job(
         return;
     }
     head.jobs = head.jobs.with(kind);
+    if planted::has(Bug::LoseJob) {
+        return;
+    }
     let job = JobRow {
         kind,
         session: session.clone(),

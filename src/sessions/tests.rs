@@ -9,9 +9,9 @@ use crate::record::{
 };
 use crate::retrieve::{ANALYSIS_VERSION, analyse};
 use crate::sessions::{
-    ATTEMPTS_MAX, Append, AppendFound, Behind, LEASE_MS, NewTurn, Repeat, Revised,
-    SESSION_TURNS_MAX, Stored, backoff_ms, close_groups, plan_append, plan_delete_session,
-    plan_failed, plan_leased, plan_retried,
+    ATTEMPTS_MAX, Append, AppendFound, Behind, DeleteTurns, Erased, LEASE_MS, NewTurn, Repeat,
+    Revised, SESSION_TURNS_MAX, Stored, backoff_ms, close_groups, plan_append, plan_delete_session,
+    plan_delete_turns, plan_failed, plan_leased, plan_retried,
 };
 use crate::storage::{Batch, Precondition, Revision};
 use crate::types::{
@@ -89,6 +89,24 @@ fn request(turns: usize) -> Append {
         expected_version: None,
         replace_from: None,
     }
+}
+
+#[test]
+fn turns_that_came_after_the_head_break_no_plan() {
+    let head = head(0);
+    let stored = Stored { seq: Seq(1), group: Group::None, superseded: false };
+    let request = DeleteTurns {
+        session: SessionId::parse("s").unwrap(),
+        seqs: BTreeSet::from([Seq(1)]),
+        expected_version: None,
+    };
+    let erased = Erased { turns: &[stored], summaries: &[] };
+    let tenant = TenantId::parse("t").unwrap();
+    let plan = plan_delete_turns(&tenant, &request, &head, None, erased, Timestamp(1), None);
+    let batch = plan.unwrap().draft.into_batch();
+    let expected =
+        Precondition::Revision(keys::head(&tenant, &request.session).into(), head.revision);
+    assert!(batch.preconditions().contains(&expected), "the commit conflicts");
 }
 
 fn head(turns_stored: u64) -> Revised<Head> {

@@ -9,24 +9,26 @@ use syn::visit::{self, Visit};
 /// What each room may import, from the innermost outward, as `src/ARCHITECTURE.md` lists them.
 const ROOMS: &[(&str, &[&str])] = &[
     ("types", &[]),
+    ("planted", &[]),
     ("proto", &[]),
     ("error", &[]),
     ("telemetry", &[]),
     ("tokens", &["types"]),
     ("retrieve", &["types"]),
     ("summarize", &["types", "tokens", "retrieve"]),
-    ("context", &["types", "tokens", "summarize"]),
+    ("context", &["types", "planted", "tokens", "summarize"]),
     ("storage", &[]),
     ("clock", &["types"]),
     ("chance", &["types"]),
     ("pool", &[]),
     ("embed", &["types", "error"]),
     ("record", &["types", "retrieve", "summarize", "context"]),
-    ("sessions", &["types", "error", "summarize", "storage", "record"]),
+    ("sessions", &["types", "planted", "error", "summarize", "storage", "record"]),
     (
         "memory",
         &[
             "types",
+            "planted",
             "error",
             "telemetry",
             "tokens",

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
+use crate::planted::{self, Bug};
 use crate::types::{Incarnation, Seq, SessionId, TenantId, Timestamp};
 
 /// How many sessions are known in memory: some megabytes. The rows of the others lie in the store
@@ -33,6 +34,8 @@ struct Inner {
     count: u64,
     /// Whether the store may hold sessions that are not known here.
     overflow: bool,
+    /// Sessions whose last commit nobody waited for, each with since when.
+    doubtful: Vec<(Timestamp, TenantId, Incarnation, SessionId)>,
 }
 
 /// A session that waits.
@@ -62,6 +65,9 @@ pub(super) struct Taken {
     pub(super) missing: bool,
 }
 
+/// How long a commit that nobody waits for may be under way: many times what a slow disk takes.
+const COMMIT_MS_MAX: i64 = 20_000;
+
 /// All that a session may hold.
 pub(in crate::memory) const WHOLE: (Seq, Seq) = (Seq(0), Seq(u64::MAX));
 
@@ -90,6 +96,32 @@ impl Backlog {
         let mark = |waiting: &mut Waiting| waiting.missing = true;
         self.inner().note(tenant, incarnation, session, since, mark);
         self.more.notify_one();
+    }
+
+    /// Notes that the caller of a commit has gone: whether turns wait shows when it is over.
+    pub(in crate::memory) fn doubt(
+        &self,
+        (tenant, incarnation, session): (&TenantId, Incarnation, &SessionId),
+        now: Timestamp,
+    ) {
+        let mut inner = self.inner();
+        if inner.doubtful.len() == SESSIONS_MAX {
+            inner.overflow = true;
+            return;
+        }
+        inner.doubtful.push((now, tenant.clone(), incarnation, session.clone()));
+    }
+
+    /// Notes the sessions whose last commit must be over by now.
+    pub(in crate::memory) fn note_doubtful(&self, now: Timestamp) {
+        let over = |since: Timestamp| since.0.saturating_add(COMMIT_MS_MAX) <= now.0;
+        let mut doubtful = std::mem::take(&mut self.inner().doubtful);
+        let rest = doubtful.partition_point(|(since, ..)| over(*since));
+        for (since, tenant, incarnation, session) in doubtful.drain(..rest) {
+            self.note((&tenant, incarnation, &session), WHOLE, since);
+        }
+        doubtful.append(&mut self.inner().doubtful);
+        self.inner().doubtful = doubtful;
     }
 
     /// Moves a session to the front of its tenant: somebody asks about it.
@@ -145,6 +177,18 @@ impl Backlog {
         }
         drop(inner);
         self.more.notify_one();
+    }
+
+    /// Puts a session back as it was taken: nothing could be done.
+    pub(super) fn give_back(&self, taken: &Taken) {
+        if taken.missing && !planted::has(Bug::ForgetMissing) {
+            let mut inner = self.inner();
+            let of = inner.tenants.get_mut(&taken.tenant);
+            if let Some(waiting) = of.and_then(|of| of.get_mut(&taken.incarnation)) {
+                waiting.missing = true;
+            }
+        }
+        self.put_back(taken, Some(taken.range.unwrap_or(WHOLE)));
     }
 
     /// Forgets a session that is done or gone, unless turns were noted meanwhile.

@@ -11,7 +11,7 @@ use crate::record::{JobKind, JobRow, JobState, decode, keys};
 use crate::sessions::{
     ATTEMPTS_MAX, Draft, LEASE_MS, Revised, plan_failed, plan_leased, plan_retried,
 };
-use crate::storage::{Batch, CommitError, Read};
+use crate::storage::{CommitError, Read};
 use crate::telemetry::{JobOutcome, job_ended};
 use crate::types::{Incarnation, TenantId, Timestamp};
 
@@ -80,7 +80,10 @@ impl Memory {
             let job = job.filter(|job| job.row.due_at == due && job.row.state != JobState::Dead);
             let Some(job) = job else {
                 // The session is gone, or the job moved: nothing is filed here any more.
-                self.commit_plain(Batch::new().delete(row.key.clone())).await?;
+                let mut draft = Draft::new(tenant);
+                draft.expect(row.key.to_vec(), Some(row.revision));
+                draft.remove(row.key.to_vec());
+                self.commit_job(draft).await?;
                 continue;
             };
             if let Some(leased) = self.lease(&tenant, &job).await? {

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::context::{LAYOUT_VERSION, count_lines};
 use crate::error::{Failure, Reason};
 use crate::memory::{Memory, Page, partition::Partition, partitions::Shared, rows::unreadable};
+use crate::planted::{self, Bug};
 use crate::pool::{Pool, compute};
 use crate::record::{ChangeRow, Head, JobKind, JobRow, SummaryMethod, SummaryRow, decode, keys};
 use crate::sessions::{
@@ -88,8 +89,11 @@ impl Memory {
         tenant: &TenantId,
         job: &JobRow,
         at: Change,
-        row: SummaryRow,
+        mut row: SummaryRow,
     ) -> Result<(), Failure> {
+        if planted::has(Bug::OverlapSummaries) {
+            row.summary.span.first_seq.0 = row.summary.span.first_seq.0.saturating_sub(1).max(1);
+        }
         let session = &job.session;
         let covered: u64 = match row.summary.span.level {
             0 => row.summary.source_tokens,
@@ -169,7 +173,7 @@ impl Memory {
         let job = lease.lock().await;
         let key = keys::job(tenant, job.row.incarnation, job.row.kind);
         let by_due = keys::job_by_due(job.row.due_at, &key);
-        self.commit_plain(Batch::new().delete(by_due).delete(key)).await
+        self.commit_plain(Batch::new().delete(by_due).delete(key)).await.map(drop)
     }
 
     /// A page of a session's summaries with whether each is on the frontier, after the one that

@@ -55,6 +55,19 @@ fn a_taken_session_is_given_to_nobody_else_and_keeps_what_is_noted_meanwhile() {
 }
 
 #[test]
+fn a_session_that_is_given_back_is_looked_through_again_for_what_is_missing() {
+    let backlog = Backlog::default();
+    noted(&backlog, "a:1");
+    let id = (&tenant("a"), Incarnation([1; 16]), &SessionId::parse("1").unwrap());
+    backlog.note_missing(id, Timestamp(0));
+    let taken = backlog.take().unwrap();
+    assert!(taken.missing);
+    backlog.give_back(&taken);
+    let again = backlog.take().unwrap();
+    assert_eq!((again.missing, again.range), (true, Some((Seq(1), Seq(3)))));
+}
+
+#[test]
 fn newer_turns_come_before_the_rest_of_older_ones() {
     let backlog = Backlog::default();
     noted(&backlog, "a:1");

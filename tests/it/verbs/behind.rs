@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use keepsake::embed::Scripted;
 use keepsake::error::Reason;
 use keepsake::memory::{Built, Degraded, Worked};
@@ -227,6 +228,22 @@ async fn an_erased_or_superseded_turn_waits_for_nothing_and_leaves_no_vector() {
         .map(|key| u64::from_be_bytes(*key.last_chunk::<8>().unwrap()))
         .collect();
     assert_eq!(made, [1, 3, 4, 5, 6, 7, 8, 9, 21]);
+}
+
+#[tokio::test]
+async fn turns_are_embedded_also_when_their_caller_has_gone_before_the_answer() {
+    let world = World::embedding().await;
+    world.store.silence();
+    let gone = append("s", "ann", &["I bought a workshop."]);
+    assert!(world.append_as(&gone, None).now_or_never().is_none());
+    world.store.mend();
+    settle(&world).await;
+    let life = head(&world, "s").await.incarnation;
+    assert_eq!(world.memory.pending_vectors(life).await.unwrap().turns, 1);
+    world.clock.advance(60_000);
+    world.memory.sweep().await.unwrap();
+    settle(&world).await;
+    assert_eq!(world.memory.pending_vectors(life).await.unwrap().turns, 0);
 }
 
 #[tokio::test]

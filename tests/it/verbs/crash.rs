@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use keepsake::error::Reason;
 use keepsake::record::keys;
 use keepsake::sessions::DeleteTurns;
@@ -119,6 +120,31 @@ async fn a_fork_cut_short_leaves_nothing() {
         }
         assert_eq!(fork(&world).await, Ok(commits == 4), "{commits}");
     }
+}
+
+#[tokio::test]
+async fn a_fork_whose_caller_has_gone_leaves_nothing_after_a_sweep() {
+    let world = world(5).await;
+    let rows = world.store.rows(b"").await.len();
+    // The fork waits here, its copies made.
+    let user = keepsake::types::UserId::parse("ann").unwrap();
+    world.store.stall(keys::user(&world.tenant, &user));
+    assert_eq!(fork(&world).now_or_never(), None);
+    assert!(world.store.rows_with(SECRET).await > rows / 2, "the copies are there");
+    assert_eq!(world.store.rows(&keys::purges()).await.len(), 1);
+    world.memory.sweep().await.unwrap();
+    assert_eq!(world.store.rows(b"").await.len(), rows);
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_a_fork_alone_that_is_under_way() {
+    let world = world(5).await;
+    let user = keepsake::types::UserId::parse("ann").unwrap();
+    world.store.stall(keys::user(&world.tenant, &user));
+    let mut forking = std::pin::pin!(fork(&world));
+    assert_eq!(forking.as_mut().now_or_never(), None);
+    world.memory.sweep().await.unwrap();
+    assert_eq!(world.store.rows(&keys::purges()).await.len(), 1);
 }
 
 #[tokio::test]

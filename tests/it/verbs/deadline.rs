@@ -51,6 +51,17 @@ async fn a_stalled_session_costs_its_turns_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn sessions_that_are_late_are_told_also_where_nothing_is_retrieved() {
+    let mut world = world().await;
+    world.policy.retrieval.retrieved_turns_max = 0;
+    world.store.stall(keys::head(&world.tenant, &session("other")));
+    let deadline = Some(Instant::now() + Duration::from_millis(100));
+    let built = world.build(of_user("ann", Some("own"), deadline), "Where?").await;
+    assert_eq!(built.sessions, [session("own")]);
+    assert_eq!((built.ranked.decision, built.degraded), (Decided::Off, vec![Degraded::Retrieval]));
+}
+
+#[tokio::test]
 async fn a_user_without_a_session_is_answered_in_time_too() {
     let world = world().await;
     world.store.stall(keys::head(&world.tenant, &session("other")));

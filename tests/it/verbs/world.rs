@@ -1,7 +1,7 @@
 //! The verbs over the memory engine, with a clock that is moved by hand and a store that can fail.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -28,6 +28,7 @@ pub struct Fragile {
     /// How many commits are answered before one is kept without an answer.
     answers_left: AtomicI64,
     commits: AtomicI64,
+    silent: AtomicBool,
     stalled: std::sync::Mutex<Option<Vec<u8>>>,
     failure: std::sync::Mutex<StoreError>,
 }
@@ -39,6 +40,7 @@ impl Fragile {
             commits_left: AtomicI64::new(i64::MAX),
             answers_left: AtomicI64::new(i64::MAX),
             commits: AtomicI64::new(0),
+            silent: AtomicBool::new(false),
             stalled: std::sync::Mutex::new(None),
             failure: std::sync::Mutex::new(StoreError::Closed),
         }
@@ -54,6 +56,11 @@ impl Fragile {
         self.commits_left.store(commits, Ordering::SeqCst);
     }
 
+    /// From now on commits are kept, and their answers never come.
+    pub fn silence(&self) {
+        self.silent.store(true, Ordering::SeqCst);
+    }
+
     /// From now on `commits` commits succeed; the next one is kept, but its answer is lost, and
     /// none succeeds after it.
     pub fn lose_after(&self, commits: i64) {
@@ -64,6 +71,7 @@ impl Fragile {
     pub fn mend(&self) {
         self.break_after(i64::MAX);
         self.lose_after(i64::MAX);
+        self.silent.store(false, Ordering::SeqCst);
     }
 
     /// How many commits were kept.
@@ -116,6 +124,9 @@ impl Store for Fragile {
         }
         let committed = self.inner.commit(batch).await;
         self.commits.fetch_add(1, Ordering::SeqCst);
+        if self.silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if answers == 0 { failed() } else { committed }
     }
 
