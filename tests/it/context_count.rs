@@ -28,13 +28,13 @@ fn cases() -> u64 {
 }
 
 /// Counts by the reference tokenizer where there is one, else by the stated bound.
-struct Counter<'a> {
+pub struct Counter<'a> {
     reference: Option<&'static CoreBPE>,
     model: &'a Model,
 }
 
 impl<'a> Counter<'a> {
-    fn new(model: &'a Model) -> Self {
+    pub fn new(model: &'a Model) -> Self {
         let reference = match model.name.as_str() {
             "gpt-4o" | "gpt-5" => Some(tiktoken_rs::o200k_base_singleton()),
             "gpt-4" => Some(tiktoken_rs::cl100k_base_singleton()),
@@ -59,7 +59,7 @@ impl<'a> Counter<'a> {
         u64::from(self.framing().per_part) + tokens
     }
 
-    fn openai(&self, payload: &str) -> u64 {
+    pub fn openai(&self, payload: &str) -> u64 {
         let payload: Vec<Value> = serde_json::from_str(payload).expect("the payload is a list");
         let messages = payload.iter().map(|message| self.openai_message(message)).sum::<u64>();
         u64::from(self.framing().priming) + messages
@@ -103,7 +103,7 @@ impl<'a> Counter<'a> {
         u64::from(self.framing().per_tool_call) + own.iter().sum::<u64>()
     }
 
-    fn anthropic(&self, payload: &str) -> u64 {
+    pub fn anthropic(&self, payload: &str) -> u64 {
         #[derive(serde::Deserialize)]
         struct Payload {
             system: Option<String>,
@@ -152,7 +152,7 @@ impl<'a> Counter<'a> {
         }
     }
 
-    fn neutral(&self, messages: &[Message]) -> u64 {
+    pub fn neutral(&self, messages: &[Message]) -> u64 {
         let own = messages.iter().map(|message| {
             let name = match message.name.as_str() {
                 "" => 0,

@@ -11,6 +11,7 @@ mod context_rules;
 mod docs;
 mod embed_contract;
 mod grpc;
+mod sim;
 mod store_contract;
 mod store_copy;
 mod store_disk;
