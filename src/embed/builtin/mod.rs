@@ -15,6 +15,7 @@ use crate::embed::{EmbedError, Embedder, Urgency, unit};
 
 use model::Model;
 use threads::Threads;
+pub use threads::{BACKGROUND_MAX, QUERIES_MAX};
 pub use wordpiece::{TOKENS_MAX, WordPiece};
 
 const MODEL: &[u8] = include_bytes!("../../../models/minilm/model.onnx");

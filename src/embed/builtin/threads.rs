@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use crate::embed::{EmbedError, Urgency};
 
 /// How many questions wait at the most: at 4 ms each the last one waits a quarter of a second.
-const QUERIES_MAX: usize = 64;
+pub const QUERIES_MAX: usize = 64;
 /// How many texts of turns wait at the most: some commits' worth, a few megabytes.
-const BACKGROUND_MAX: usize = 1_024;
+pub const BACKGROUND_MAX: usize = 1_024;
 
 type Made = Result<Vec<f32>, EmbedError>;
 
@@ -58,8 +58,12 @@ impl Threads {
         for urgency in turns.chain([Urgency::Query]) {
             let (shared, embed) = (threads.shared.clone(), make());
             let name = format!("embed-{urgency:?}").to_lowercase();
-            let started =
-                thread::Builder::new().name(name).spawn(move || run(&shared, urgency, &embed));
+            let started = thread::Builder::new().name(name).spawn(move || {
+                if urgency == Urgency::Background {
+                    give_way();
+                }
+                run(&shared, urgency, &embed);
+            });
             started.map_err(|error| EmbedError::Model { why: error.to_string() })?;
         }
         Ok(threads)
@@ -124,6 +128,16 @@ impl Drop for Threads {
         queues.background.clear();
         self.shared.query.notify_all();
         self.shared.background.notify_all();
+    }
+}
+
+/// Lets everything else on the machine go first: a thread with this niceness gets a tenth of a core
+/// that others want too, and all of one that nobody wants.
+fn give_way() {
+    const NICENESS: i32 = 10;
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
+        tracing::warn!("embedding of turns does not give way to calls: {error}");
     }
 }
 
