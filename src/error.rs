@@ -119,7 +119,11 @@ reasons! {
     SessionFull = "SESSION_FULL", Exhausted;
     /// The tenant holds as many API keys as one may.
     TooManyKeys = "TOO_MANY_KEYS", Exhausted;
-    /// Too many writes wait; try again after the time given.
+    /// The tenant holds as many sessions as one may.
+    TooManySessions = "TOO_MANY_SESSIONS", Exhausted;
+    /// The tenant makes more calls a second than it may; try again after the time given.
+    RateLimited = "RATE_LIMITED", Exhausted;
+    /// Too much is asked of the node; try again after the time given.
     Overloaded = "OVERLOADED", Exhausted;
     /// The request is larger than one may be.
     MessageTooLarge = "MESSAGE_TOO_LARGE", Exhausted;

@@ -1,5 +1,6 @@
 //! Keepsake: a memory service for LLM backends. `src/ARCHITECTURE.md` is the map.
 
+pub mod admission;
 pub mod api;
 pub mod app;
 pub mod chance;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Status};
 
@@ -12,7 +13,7 @@ use crate::record::Scopes;
 use crate::telemetry::{TenantTags, note_tenant};
 
 /// The longest credential that is looked at, in bytes.
-const CREDENTIAL_BYTES_MAX: usize = 256;
+pub const CREDENTIAL_BYTES_MAX: usize = 256;
 
 /// The verbs, as the services share them.
 #[derive(Clone)]
@@ -31,7 +32,7 @@ impl Calls {
     /// # Errors
     /// `KEY_MISSING`, `KEY_INVALID`, `SCOPE_MISSING`.
     pub async fn caller(&self, metadata: &MetadataMap, scope: Scopes) -> Result<Caller, Failure> {
-        let caller = self.memory.authenticate(credential(metadata)?).await?;
+        let caller = self.memory.authenticate(credential(metadata.as_ref())?).await?;
         note_tenant(self.tags.of(caller.tenant.as_str()));
         let operator = caller.scopes.holds(Scopes::OPERATOR) && scope == Scopes::ADMIN;
         if caller.scopes.holds(scope) || operator {
@@ -51,12 +52,16 @@ fn scope_name(scope: Scopes) -> &'static str {
     }
 }
 
-fn credential(metadata: &MetadataMap) -> Result<&str, Failure> {
+/// The API key that the headers of a call bring.
+///
+/// # Errors
+/// `KEY_MISSING`.
+pub(super) fn credential(headers: &HeaderMap) -> Result<&str, Failure> {
     let missing = || {
         let message = "no API key: send the metadata `authorization: Bearer KEY`";
         Failure::new(Reason::KeyMissing, message)
     };
-    let value = metadata.get("authorization").ok_or_else(missing)?;
+    let value = headers.get("authorization").ok_or_else(missing)?;
     let text = value.to_str().map_err(|_| missing())?;
     let (scheme, key) = text.split_once(' ').ok_or_else(missing)?;
     let sound = scheme.eq_ignore_ascii_case("bearer") && key.len() <= CREDENTIAL_BYTES_MAX;

@@ -9,8 +9,14 @@ use crate::api::{REQUEST_BYTES_MAX, status};
 use crate::error::{Failure, Reason};
 
 /// How the messages of statuses begin that mean: these bytes are no message.
-const MALFORMED: [&str; 3] =
-    ["failed to decode Protobuf message", "protocol error", "Unexpected EOF"];
+const MALFORMED: [&str; 4] = [
+    "failed to decode Protobuf message",
+    "protocol error",
+    "Unexpected EOF",
+    "Error decompressing",
+];
+/// How the message of a status begins that means: compressed, but too large when it is not.
+const TOO_LARGE: &str = "Error decompressing: size limit";
 
 /// The answer, or what it should have been. What Keepsake itself refuses has details, and stays.
 pub fn corrected(answer: Response<Body>) -> Response<Body> {
@@ -28,9 +34,10 @@ pub fn corrected(answer: Response<Body>) -> Response<Body> {
 fn failure(made: &Status) -> Option<Failure> {
     let message = made.message();
     match made.code() {
-        Code::OutOfRange => {
+        Code::ResourceExhausted if !message.starts_with(TOO_LARGE) => None,
+        Code::OutOfRange | Code::ResourceExhausted => {
             let message = format!("a request may have at most {REQUEST_BYTES_MAX} bytes");
-            Some(Failure::new(Reason::MessageTooLarge, message))
+            Some(Failure::new(Reason::MessageTooLarge, message).over("request_bytes"))
         }
         Code::Internal if MALFORMED.iter().any(|begin| message.starts_with(begin)) => {
             let message = format!("the request is no message of its type: {message:.200}");

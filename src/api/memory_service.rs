@@ -18,7 +18,7 @@ use crate::sessions::{Append, Create, DeleteTurns, Update};
 use crate::types::{Incarnation, RequestId, Seq, SessionId, Version};
 
 /// The most seqs that one call erases.
-const SEQS_MAX: usize = 1_000;
+pub const SEQS_MAX: usize = 1_000;
 
 /// The service.
 pub struct MemoryApi {

@@ -2,9 +2,11 @@
 //! In: messages of `proto/`. Out: the same, or a status with `google.rpc` details.
 //! Invariant: the tenant of a call is that of its credential; no request names it.
 
+mod admit;
 mod call;
 mod correct;
 mod deadline;
+mod limits;
 mod memory_service;
 mod observe;
 mod page;
@@ -18,9 +20,14 @@ mod replay;
 mod status;
 mod tenant_service;
 
+pub use admit::{
+    ARRIVAL_MAX, Admission, AdmissionLayer, AdmitSettings, BULK_BYTES, Lane, METHODS, Method,
+    STALLED,
+};
 pub use call::Calls;
 pub use correct::corrected;
 pub use deadline::DeadlineLayer;
+pub use limits::{LimitRow, bytes, number, request_limits};
 pub use memory_service::MemoryApi;
 pub use observe::ObserveLayer;
 pub use page::PageTokens;

@@ -7,7 +7,7 @@ use crate::error::{Failure, Reason};
 
 const TAG_BYTES: usize = 16;
 /// The longest token that is looked at: the longest key with its tag, in base64.
-const TOKEN_BYTES_MAX: usize = 1_024;
+pub const TOKEN_BYTES_MAX: usize = 1_024;
 
 /// Makes and checks page tokens. A token is the last key of the page before, with a keyed hash over
 /// it and everything that it is bound to.

@@ -25,9 +25,9 @@ pub const PAGE_SIZE_MAX: u32 = 1_000;
 /// The page of a request that names no size.
 pub const PAGE_SIZE_DEFAULT: u32 = 100;
 /// The shortest time to live: below it a session would end under the hands of its backend.
-const TTL_SECONDS_MIN: i64 = 60;
+pub const TTL_SECONDS_MIN: i64 = 60;
 /// The longest time to live, 10 years.
-const TTL_SECONDS_MAX: i64 = 10 * 366 * 24 * 3_600;
+pub const TTL_SECONDS_MAX: i64 = 10 * 366 * 24 * 3_600;
 /// Years 1 to 9999, as RFC 3339 can write them, in seconds.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 

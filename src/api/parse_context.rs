@@ -16,7 +16,7 @@ pub const BUDGET_TOKENS_MIN: u32 = 64;
 /// The largest budget: the largest context window in use.
 pub const BUDGET_TOKENS_MAX: u32 = 1_000_000;
 /// The most hits of a search.
-const TOP_K_MAX: u32 = 1_000;
+pub const TOP_K_MAX: u32 = 1_000;
 const TOP_K_DEFAULT: u32 = 10;
 
 /// A request for a context.

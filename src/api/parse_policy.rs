@@ -12,9 +12,9 @@ use crate::tokens::JSON_BYTES_MAX;
 use crate::types::{ModelPolicy, Policy, RetrievalMode};
 
 /// The most models of a tenant's own.
-const MODELS_MAX: usize = 32;
+pub const MODELS_MAX: usize = 32;
 /// The most turns a context may take from retrieval.
-const RETRIEVED_TURNS_MAX: u32 = 1_000;
+pub const RETRIEVED_TURNS_MAX: u32 = 1_000;
 const LANGUAGE_BYTES: usize = 8;
 /// The smallest mark of unsummarized turns: a few turns at least stay as they were said.
 const TAIL_TOKENS_MIN: u32 = 256;

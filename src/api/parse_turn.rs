@@ -11,9 +11,9 @@ pub const TURNS_MAX: usize = 1_000;
 pub const PARTS_MAX: usize = 256;
 /// The most bytes of a turn, all its parts together: a row of the store stays small.
 pub const TURN_BYTES_MAX: usize = 4 << 20;
-const ID_BYTES: usize = 256;
-const URI_BYTES: usize = 4 << 10;
-const CAPTION_BYTES: usize = 64 << 10;
+pub const ID_BYTES: usize = 256;
+pub const URI_BYTES: usize = 4 << 10;
+pub const CAPTION_BYTES: usize = 64 << 10;
 
 /// All turns of an append.
 pub fn turns(faults: &mut Faults, turns: Vec<pb::NewTurn>) -> Vec<NewTurn> {

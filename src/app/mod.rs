@@ -1,7 +1,9 @@
 //! The only room that names concrete engines: it makes the parts, and starts and ends all tasks.
 
+mod admission;
 mod copy;
 mod error;
+mod limits;
 mod metrics;
 mod secrets;
 mod server;
@@ -15,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::{Calls, ObserveLayer, PageTokens};
+use crate::admission::Figures;
+use crate::api::{Admission, Calls, ObserveLayer, PageTokens};
 use crate::chance::{Chance as _, SystemChance};
 use crate::clock::SystemClock;
 use crate::config::{Embedding, EmbeddingModel, Engine, Settings, Traces};
@@ -31,6 +34,7 @@ use crate::storage::{
 use crate::telemetry::{ExportSettings, RequestIds, Spans, TenantTags};
 pub use copy::{Copied, CopyFolderError, copy_folder};
 pub use error::StartError;
+pub use limits::limits;
 
 /// How long calls that are running may take to end; with closing the store this stays below 10 s.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
@@ -42,6 +46,7 @@ pub struct Running {
     /// The development key, if the settings want one.
     pub dev_key: Option<String>,
     memory: Arc<Memory>,
+    admission: Arc<Admission>,
     store: Arc<dyn Store>,
     stop: watch::Sender<bool>,
     server: server::Started,
@@ -64,7 +69,8 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let secret = secret.map_err(|source| error::folder_error(settings, source))?;
     let partitions = Partitions::new(settings.partitions_bytes);
     let (clock, chance) = (Arc::new(SystemClock::new()), Arc::new(SystemChance));
-    let mut memory = Memory::new(store.clone(), clock, chance, partitions, &secret);
+    let mut memory = Memory::new(store.clone(), clock, chance, partitions, &secret)
+        .with_sessions_max(settings.limits.tenant_sessions);
     if let Some(embedder) = embedder(&settings.embedding).await? {
         memory = memory.with_embedder(embedder);
     }
@@ -87,12 +93,15 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         tags: TenantTags::new(&secret),
     };
     let observe = ObserveLayer::new(RequestIds::new(SystemChance.secret32()), spans.clone());
-    let calls = (calls, observe);
-    let server = server::start(settings, listener, calls, durability, stopped.clone()).await?;
-    let tasks = tasks::start(&memory, &stopped, settings.metrics_listen.is_some());
+    let seed = u128::from_be_bytes(SystemChance.bytes16()) as u64;
+    let admission = Arc::new(Admission::new(&admission::settings(&settings.limits), seed));
+    let edge = server::Edge { calls, observe, admission: admission.clone() };
+    let server = server::start(settings, listener, edge, durability, stopped.clone()).await?;
+    let collected = settings.metrics_listen.is_some();
+    let tasks = tasks::start(&memory, &admission, &stopped, collected);
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, engine = settings.engine.name(), %address, "serving");
-    Ok(Running { address, dev_key, memory, store, stop, server, tasks, spans })
+    Ok(Running { address, dev_key, memory, admission, store, stop, server, tasks, spans })
 }
 
 fn spans(settings: &Traces) -> Result<Spans, StartError> {
@@ -144,6 +153,11 @@ impl Running {
     /// Waits until the store has failed for good; never returns while it is sound.
     pub async fn faulted(&self) -> StoreError {
         self.store.faulted().await
+    }
+
+    /// What admission of calls counts.
+    pub fn figures(&self) -> Figures {
+        self.admission.figures()
     }
 
     /// Waits until no turn waits for its vectors; at once without an embedder.

@@ -2,19 +2,21 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tonic::codec::CompressionEncoding;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tower::util::MapResponseLayer;
 
 use super::error::StartError;
 use crate::api::{
-    ANSWER_BYTES_MAX, Calls, DeadlineLayer, MemoryApi, ObserveLayer, REQUEST_BYTES_MAX, TenantApi,
-    corrected, move_mark,
+    ANSWER_BYTES_MAX, Admission, AdmissionLayer, Calls, DeadlineLayer, MemoryApi, ObserveLayer,
+    REQUEST_BYTES_MAX, TenantApi, corrected, move_mark,
 };
 use crate::config::{Settings, Tls};
 use crate::proto::{
@@ -24,18 +26,18 @@ use crate::proto::{
 use crate::telemetry;
 
 /// Calls at a time on one connection.
-const STREAMS_MAX: u32 = 64;
+pub(super) const STREAMS_MAX: u32 = 64;
 /// A connection on which nothing is heard for this long is asked whether it lives.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A connection that is this old is asked to end, so that clients spread anew over the nodes behind
 /// a name; calls on it have this long to end.
-const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
-const CONNECTION_GRACE: Duration = Duration::from_secs(60);
+pub(super) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
+pub(super) const CONNECTION_GRACE: Duration = Duration::from_secs(60);
 /// Bytes of the headers of a call: a credential, a deadline, a trace.
-const HEADER_BYTES_MAX: u32 = 16 * 1024;
+pub(super) const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// Calls of a connection that were given up and not yet accepted: more are an attack.
-const RESETS_MAX: usize = 64;
+pub(super) const RESETS_MAX: usize = 64;
 
 /// The server as a task, and what turns its health.
 pub(super) struct Started {
@@ -43,11 +45,18 @@ pub(super) struct Started {
     pub(super) health: tonic_health::server::HealthReporter,
 }
 
+/// What stands before the verbs.
+pub(super) struct Edge {
+    pub(super) calls: Calls,
+    pub(super) observe: ObserveLayer,
+    pub(super) admission: Arc<Admission>,
+}
+
 /// Serves calls on `listener` until `stopped` turns true.
 pub(super) async fn start(
     settings: &Settings,
     listener: TcpListener,
-    (calls, observe): (Calls, ObserveLayer),
+    Edge { calls, observe, admission }: Edge,
     durability: pb::Durability,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<Started, StartError> {
@@ -60,15 +69,18 @@ pub(super) async fn start(
         .layer(DeadlineLayer)
         .layer(MapResponseLayer::new(move_mark))
         .layer(MapResponseLayer::new(corrected))
+        .layer(AdmissionLayer::new(admission, calls.memory.clone()))
         .add_service(health_service)
         .add_service(reflection())
         .add_service(
             MemoryServiceServer::new(MemoryApi::new(calls.clone(), durability))
+                .accept_compressed(CompressionEncoding::Gzip)
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(ANSWER_BYTES_MAX),
         )
         .add_service(
             TenantServiceServer::new(TenantApi::new(calls))
+                .accept_compressed(CompressionEncoding::Gzip)
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(ANSWER_BYTES_MAX),
         );

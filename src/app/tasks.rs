@@ -1,4 +1,5 @@
-//! What runs beside the calls until the server stops: embedding, jobs, the sweep, gauges.
+//! What runs beside the calls until the server stops: embedding, jobs, the sweep, gauges. Calls go
+//! first: each piece of work asks admission before it begins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::api::Admission;
 use crate::memory::{Memory, Worked};
 use crate::telemetry;
 
@@ -25,28 +27,35 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// collects them.
 pub(super) fn start(
     memory: &Arc<Memory>,
+    admission: &Arc<Admission>,
     stopped: &watch::Receiver<bool>,
     collected: bool,
 ) -> Vec<JoinHandle<()>> {
+    let (m, a, s) = (|| memory.clone(), || admission.clone(), || stopped.clone());
     let mut tasks = vec![
-        tokio::spawn(sweep(memory.clone(), stopped.clone())),
-        tokio::spawn(embed(memory.clone(), stopped.clone())),
-        tokio::spawn(embed(memory.clone(), stopped.clone())),
-        tokio::spawn(work(memory.clone(), stopped.clone())),
+        tokio::spawn(sweep(m(), a(), s())),
+        tokio::spawn(embed(m(), a(), s())),
+        tokio::spawn(embed(m(), a(), s())),
+        tokio::spawn(work(m(), a(), s())),
+        tokio::spawn(forget(a(), s())),
     ];
     if collected {
-        tasks.push(tokio::spawn(observe(memory.clone(), stopped.clone())));
+        tasks.push(tokio::spawn(observe(m(), s())));
     }
     tasks
 }
 
 /// Embeds turns that wait, until the stop.
-async fn embed(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+async fn embed(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
     let mut pause = RETRY_FIRST;
     loop {
         // A stop does not wait for texts that are being embedded: their rows are still there.
+        let embed_some = async {
+            admission.background().await;
+            memory.embed_some().await
+        };
         let worked = tokio::select! {
-            worked = memory.embed_some() => worked,
+            worked = embed_some => worked,
             _ = stopped.wait_for(|stop| *stop) => return,
         };
         let idle = match worked {
@@ -64,6 +73,17 @@ async fn embed(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
         tokio::select! {
             () = rest(idle) => {}
             () = memory.more_to_embed(), if idle.is_none() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Forgets the rates of tenants that have been quiet, until the stop.
+async fn forget(admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(OBSERVE_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => admission.forget_quiet_tenants(),
             _ = stopped.wait_for(|stop| *stop) => return,
         }
     }
@@ -96,9 +116,10 @@ async fn rest(time: Option<Duration>) {
 }
 
 /// Works on jobs that are due, until the stop.
-async fn work(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+async fn work(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
     let mut pause = JOBS_EVERY;
     loop {
+        admission.background().await;
         match memory.work_some().await {
             Ok(Worked::Some) if *stopped.borrow() => return,
             Ok(Worked::Some) => continue,
@@ -115,7 +136,7 @@ async fn work(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn sweep(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+async fn sweep(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
@@ -123,6 +144,7 @@ async fn sweep(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
             _ = stopped.wait_for(|stop| *stop) => return,
         }
         for _ in 0..SWEEP_ROUNDS_MAX {
+            admission.background().await;
             match memory.sweep().await {
                 Ok(0) => break,
                 Ok(_) => {}

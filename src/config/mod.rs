@@ -4,6 +4,7 @@
 
 mod keys;
 mod layers;
+mod limits;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ const THREADS_MAX: usize = 64;
 
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, Mistake, Origin};
+pub use limits::Limits;
 
 /// Which engine keeps the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +120,8 @@ pub struct Settings {
     pub partitions_bytes: u64,
     /// How turns and questions are embedded.
     pub embedding: Embedding,
+    /// How many calls are taken at a time.
+    pub limits: Limits,
     /// Whether a development key with all scopes is made at the first start.
     pub dev_key: bool,
     /// Where metrics are served; `None`: nowhere.
@@ -157,6 +161,7 @@ impl Settings {
                 threads: read.value("embedding.threads", threads).unwrap_or_default(),
                 kept_in: None,
             },
+            limits: Limits::read(&mut read),
             dev_key: read.value("auth.dev_key", boolean).unwrap_or_default(),
             metrics_listen: read.value("metrics.listen", address),
             traces: collector.map(|endpoint| Traces { endpoint, sample_ratio }),

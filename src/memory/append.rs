@@ -131,6 +131,7 @@ impl Memory {
             head = None;
         }
         let Some(head) = head else {
+            self.room_for_session(tenant).await?;
             user = self.user_head(tenant, request.user.as_ref()).await?;
             return Ok(AppendFound { user, ..AppendFound::default() });
         };

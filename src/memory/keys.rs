@@ -17,7 +17,7 @@ use crate::types::{KeyId, Policy, RequestId, TenantId, Timestamp};
 /// The first letters of every secret, so that scanners of leaked secrets can know one.
 const PREFIX: &str = "ks";
 /// The most API keys of a tenant, revoked ones included.
-const KEYS_MAX: usize = 10_000;
+pub const KEYS_MAX: usize = 10_000;
 
 /// A request for a key, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

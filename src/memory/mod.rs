@@ -4,6 +4,7 @@
 
 mod append;
 mod behind;
+mod census;
 mod context;
 mod fork;
 mod heavy;
@@ -32,19 +33,20 @@ use crate::storage::Store;
 use crate::tokens::{Model, Models};
 use crate::types::{Policy, TenantId};
 
-pub use behind::{Job, PendingVectors, Worked};
+pub use behind::{BACKLOG_SESSIONS_MAX, Job, PendingVectors, QUESTIONS_BYTES_MAX, Worked};
+pub use census::SESSIONS_MAX;
 pub use context::{BuildRequest, Built};
-pub use keys::{Caller, CreatedKey, NewKey};
+pub use keys::{Caller, CreatedKey, KEYS_MAX, NewKey};
 pub use partitions::Partitions;
 pub use query::{Degraded, Filter, Scope, Target};
 pub use rows::{Answered, Page};
 pub use search::{Coverage, Decided, Found, FoundTurn, SearchRequest};
 pub use sweep::{PURGE_ROWS_MAX, REPEATS_KEPT_MS};
 pub use tenants::{NewTenant, PolicyChange, SummaryChange, Tenant};
-pub use turns::TurnPage;
+pub use turns::{PAGE_BYTES_MAX, TurnPage};
 
 /// How many policies, and models of policies, are kept in memory; most are below a kilobyte.
-const POLICIES_MAX: u64 = 4_096;
+pub const POLICIES_MAX: u64 = 4_096;
 
 /// The ports and the copies in memory that the verbs share.
 pub struct Memory {
@@ -63,6 +65,7 @@ pub struct Memory {
     heavy: heavy::Heavy,
     forks: fork::Forks,
     questions: behind::Questions,
+    census: census::Census,
 }
 
 impl Memory {
@@ -90,7 +93,15 @@ impl Memory {
             heavy: heavy::Heavy::new(),
             forks: fork::Forks::default(),
             questions: behind::Questions::new(),
+            census: census::Census::new(SESSIONS_MAX),
         }
+    }
+
+    /// The same with another limit on the sessions of a tenant than [`SESSIONS_MAX`].
+    #[must_use]
+    pub fn with_sessions_max(mut self, most: u64) -> Self {
+        self.census = census::Census::new(most);
+        self
     }
 
     /// The same with an embedder: turns get vectors, and questions are understood by meaning too.

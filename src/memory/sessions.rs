@@ -16,7 +16,7 @@ impl Memory {
     /// Creates an empty session.
     ///
     /// # Errors
-    /// `SESSION_EXISTS`; `REQUEST_ID_REUSED` and what the store refuses.
+    /// `SESSION_EXISTS`, `TOO_MANY_SESSIONS`; `REQUEST_ID_REUSED` and what the store refuses.
     pub async fn create_session(
         &self,
         tenant: &TenantId,
@@ -41,14 +41,15 @@ impl Memory {
     ) -> Result<(), Failure> {
         match self.get::<Head>(keys::head(tenant, session)).await? {
             Some(head) if head.row.has_ended(self.clock.now()) => {
-                self.end_session(tenant, session).await
+                self.end_session(tenant, session).await?;
             }
             Some(_) => {
                 let message = format!("session `{session}` exists already");
-                Err(Failure::new(Reason::SessionExists, message))
+                return Err(Failure::new(Reason::SessionExists, message));
             }
-            None => Ok(()),
+            None => {}
         }
+        self.room_for_session(tenant).await
     }
 
     /// The head of a session.

@@ -14,7 +14,7 @@ use crate::storage::{Read, Row};
 use crate::types::{Incarnation, RequestId, Seq, SessionId, TenantId, Turn};
 
 /// The most bytes of turns, or of heads of sessions, on one page: far below the largest message.
-pub(super) const PAGE_BYTES_MAX: usize = 4 << 20;
+pub const PAGE_BYTES_MAX: usize = 4 << 20;
 
 /// How many turns a page reads at a time: a turn may have 4 MiB, and a page ends there.
 const READ_TURNS: usize = 64;

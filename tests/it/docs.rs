@@ -1,10 +1,8 @@
 //! The README says what the code says.
 
-use keepsake::api::{ANSWER_BYTES_MAX, REQUEST_BYTES_MAX};
+use expect_test::expect_file;
+use keepsake::app::limits;
 use keepsake::config::KEYS;
-use keepsake::memory::REPEATS_KEPT_MS;
-use keepsake::sessions::SESSION_TURNS_MAX;
-use keepsake::types::ID_BYTES_MAX;
 
 const README: &str = include_str!("../../README.md");
 
@@ -27,22 +25,24 @@ fn the_table_of_settings_is_the_one_of_the_code() {
     assert_eq!(rows("Settings"), expected);
 }
 
-#[test]
-fn the_table_of_limits_has_the_limits_of_the_code() {
-    let turns = SESSION_TURNS_MAX / 1_000;
-    let expected = [
-        format!("| one request | {} MiB |", REQUEST_BYTES_MAX >> 20),
-        format!("| one answer | {} MiB |", ANSWER_BYTES_MAX >> 20),
-        format!("| turns of a session, superseded ones included | {turns},000 |"),
-        format!(
-            "| an id (tenant, user, session) | {ID_BYTES_MAX} bytes of `A-Z a-z 0-9 . _ ~ -` |"
-        ),
-        format!("| a repeat is known for | {} hours |", REPEATS_KEPT_MS / 3_600_000),
-    ];
-    let rows = rows("Limits");
-    for row in expected {
-        assert!(rows.contains(&row.as_str()), "the README lacks: {row}");
+/// The page of limits, as the code has them.
+fn page_of_limits() -> String {
+    let mut page =
+        "# Limits\n\nEvery limit, and what becomes of what is over it. Reasons of refusals: \
+        [errors.md](errors.md). Settings\n(`limits.…`): the README.\n"
+            .to_owned();
+    for (heading, rows) in limits() {
+        page.push_str(&format!("\n## {heading}\n\n| what | limit | else |\n| --- | --- | --- |\n"));
+        for row in rows {
+            page.push_str(&format!("| {} | {} | {} |\n", row.what, row.most, row.else_what));
+        }
     }
+    page
+}
+
+#[test]
+fn the_page_of_limits_has_the_limits_of_the_code() {
+    expect_file!["../../docs/limits.md"].assert_eq(&page_of_limits());
 }
 
 #[test]

@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("chance", &["types"]),
     ("pool", &[]),
     ("embed", &["types", "error"]),
+    ("admission", &[]),
     ("record", &["types", "retrieve", "summarize", "context"]),
     ("sessions", &["types", "planted", "error", "summarize", "storage", "record"]),
     (
@@ -55,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "retrieve",
             "summarize",
             "context",
+            "admission",
             "record",
             "sessions",
             "memory",
@@ -72,7 +74,9 @@ const ROOMS: &[(&str, &[&str])] = &[
             "chance",
             "embed",
             "telemetry",
+            "admission",
             "record",
+            "sessions",
             "memory",
             "api",
             "config",
@@ -82,8 +86,17 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms without async, clocks, chance, I/O or logging.
-const PURE: &[&str] =
-    &["types", "error", "tokens", "retrieve", "summarize", "context", "record", "sessions"];
+const PURE: &[&str] = &[
+    "types",
+    "error",
+    "tokens",
+    "retrieve",
+    "summarize",
+    "context",
+    "admission",
+    "record",
+    "sessions",
+];
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;

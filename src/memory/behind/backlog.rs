@@ -11,7 +11,7 @@ use crate::types::{Incarnation, Seq, SessionId, TenantId, Timestamp};
 
 /// How many sessions are known in memory: some megabytes. The rows of the others lie in the store
 /// until these are done.
-pub(super) const SESSIONS_MAX: usize = 10_000;
+pub const SESSIONS_MAX: usize = 10_000;
 
 /// How many ranges of a session are told apart; with more, its rows are looked through again.
 const RANGES_MAX: usize = 32;

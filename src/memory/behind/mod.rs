@@ -9,12 +9,12 @@ mod jobs;
 mod question;
 mod summaries;
 
-pub use backlog::Backlog;
 pub(super) use backlog::WHOLE;
+pub use backlog::{Backlog, SESSIONS_MAX as BACKLOG_SESSIONS_MAX};
 pub use embedding::PendingVectors;
 pub(super) use embedding::lacking;
 pub use jobs::{Job, Worked};
-pub use question::Questions;
+pub use question::{BYTES_MAX as QUESTIONS_BYTES_MAX, Questions};
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use crate::telemetry::{self, cache_asked};
 use crate::types::TenantId;
 
 /// How much memory vectors of questions may take, in bytes: some 10,000 of them.
-const BYTES_MAX: u64 = 32 << 20;
+pub const BYTES_MAX: u64 = 32 << 20;
 /// What an entry takes beside its text and its numbers, in bytes.
 const ENTRY_BYTES: usize = 128;
 /// How long a question waits for its vector when the caller sets no deadline: a hundred times what

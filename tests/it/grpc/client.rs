@@ -41,12 +41,15 @@ pub struct Service {
 }
 
 pub fn settings(folder: &Path, engine: &str) -> Settings {
-    let layers = Layers::default()
+    Settings::resolve(&layers(folder, engine)).expect("the settings of tests are right")
+}
+
+fn layers(folder: &Path, engine: &str) -> Layers {
+    Layers::default()
         .with_flag("data", Some(folder.to_str().expect("a temporary path is UTF-8").to_owned()))
         .with_flag("listen", Some("127.0.0.1:0".to_owned()))
         .with_flag("embedding.model", Some("none".to_owned()))
-        .with_flag("storage.engine", Some(engine.to_owned()));
-    Settings::resolve(&layers).expect("the settings of tests are right")
+        .with_flag("storage.engine", Some(engine.to_owned()))
 }
 
 impl Service {
@@ -80,8 +83,7 @@ impl Service {
     }
 
     pub fn memory_as(&self, key: &str) -> Memory {
-        MemoryServiceClient::with_interceptor(self.channel.clone(), Key(key.to_owned()))
-            .max_decoding_message_size(64 << 20)
+        client(self.channel.clone(), key)
     }
 
     pub fn tenants(&self) -> Tenants {
@@ -123,6 +125,12 @@ impl Service {
         let created = tenants.create_api_key(create).await.expect("the key is new").into_inner();
         created.secret
     }
+}
+
+/// A client with a key.
+pub fn client(channel: Channel, key: &str) -> Memory {
+    MemoryServiceClient::with_interceptor(channel, Key(key.to_owned()))
+        .max_decoding_message_size(64 << 20)
 }
 
 /// An answer as it came over the wire.

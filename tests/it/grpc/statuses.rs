@@ -1,8 +1,14 @@
 //! What the transport refuses has the code and the reason of the contract.
 
+use bytes::Bytes;
+use flate2::{Compress, Compression, FlushCompress};
+use http_body_util::Full;
 use keepsake::proto::v1 as pb;
 use prost::Message;
-use tonic::Code;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tonic::codec::CompressionEncoding;
+use tonic::{Code, Status};
+use tower::Service as _;
 
 use super::Service;
 use super::client::{append, reason, result, user};
@@ -55,4 +61,88 @@ async fn a_request_that_is_too_large_is_refused_with_its_limit() {
     let found = (status.code(), reason(&status));
     assert_eq!(found, (Code::ResourceExhausted, "MESSAGE_TOO_LARGE".to_owned()));
     assert!(status.message().contains("16777216"), "{}", status.message());
+}
+
+#[tokio::test]
+async fn a_compressed_request_is_taken_and_a_bomb_is_not() {
+    let service = Service::in_memory().await;
+    let mut zipped = service.memory().send_compressed(CompressionEncoding::Gzip);
+    zipped.append_turns(append("s", vec![user(&"word ".repeat(1_000))])).await.unwrap();
+    let bomb = append("s", vec![user(&"a".repeat(17 << 20))]);
+    let status = zipped.append_turns(bomb).await.unwrap_err();
+    let found = (status.code(), reason(&status));
+    assert_eq!(found, (Code::ResourceExhausted, "MESSAGE_TOO_LARGE".to_owned()));
+}
+
+/// A gzip stream of less than 16 MiB that inflates to 12 GiB: one block of zeros, again and again.
+fn bomb() -> Vec<u8> {
+    let mut deflate = Compress::new(Compression::best(), false);
+    let zeros = vec![0; 1 << 20];
+    let mut block = Vec::with_capacity(1 << 16);
+    for _ in 0..2 {
+        // The first block knows nothing of zeros; the second one stands for all others.
+        block.clear();
+        deflate.compress_vec(&zeros, &mut block, FlushCompress::Full).unwrap();
+    }
+    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    bytes.extend(block.repeat(12 << 10));
+    assert!(bytes.len() < 16 << 20, "{}", bytes.len());
+    bytes
+}
+
+/// The most memory that this process ever had, in MiB.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+}
+
+#[tokio::test]
+async fn a_bomb_takes_no_more_memory_than_a_request_may() {
+    let service = Service::in_memory().await;
+    let bytes = bomb();
+    let before = peak_mib();
+    let mut frame = vec![1];
+    frame.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&bytes);
+    let request = http::Request::post(APPEND)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-encoding", "gzip")
+        .header("authorization", format!("Bearer {}", service.dev_key()))
+        .body(tonic::body::Body::new(Full::new(Bytes::from(frame))))
+        .unwrap();
+    let mut channel = service.channel();
+    std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
+    let answer = channel.call(request).await.unwrap();
+    let status = Status::from_header_map(answer.headers()).unwrap();
+    let found = (status.code(), reason(&status));
+    assert_eq!(found, (Code::ResourceExhausted, "MESSAGE_TOO_LARGE".to_owned()));
+    // Other tests run in this process too: far less than the bomb is enough to know.
+    let grown = peak_mib() - before;
+    assert!(grown < 2_048, "{grown} MiB for a request of 16 MiB at most");
+}
+
+#[tokio::test]
+async fn what_is_no_call_of_the_contract_is_refused_and_harms_nobody() {
+    let service = Service::in_memory().await;
+    let unknown = service.raw(service.dev_key(), "/keepsake.v1.MemoryService/Nothing", b"").await;
+    assert_eq!(unknown.status().code(), Code::Unimplemented);
+    let unknown = service.raw(service.dev_key(), "/nowhere.Nothing/Nothing", b"").await;
+    assert_eq!(unknown.status().code(), Code::Unimplemented);
+    // Garbage with no key, or with a wrong one, is not even read.
+    let status = service.raw("ks_0_0", APPEND, &[0xff; 100]).await.status();
+    assert_eq!(reason(&status), "KEY_INVALID");
+    let long = "a".repeat(17 << 10);
+    let mut request = tonic::Request::new(pb::GetSessionRequest { session_id: "s".into() });
+    request.metadata_mut().insert("long", long.parse().unwrap());
+    let status = service.memory().get_session(request).await.unwrap_err();
+    assert_ne!(status.code(), Code::Ok, "headers are too large: {status:?}");
+    // Bytes that are no HTTP/2 end their own connection only.
+    let mut stream = tokio::net::TcpStream::connect(service.running().address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n garbage garbage garbage").await.unwrap();
+    let mut said = Vec::new();
+    // Reset or ended, as the system sees it.
+    let _ = stream.read_to_end(&mut said).await;
+    service.memory().append_turns(append("s", vec![user("hello")])).await.unwrap();
 }

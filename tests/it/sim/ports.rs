@@ -82,11 +82,11 @@ impl Embedder for FaultyEmbedder {
     }
 
     fn dimensions(&self) -> usize {
-        Hashed.dimensions()
+        Hashed::new().dimensions()
     }
 
     fn covers(&self, language: &str) -> bool {
-        Hashed.covers(language)
+        Hashed::new().covers(language)
     }
 
     async fn embed(
@@ -111,6 +111,6 @@ impl Embedder for FaultyEmbedder {
                 }
             };
         }
-        Hashed.embed(urgency, texts).await
+        Hashed::new().embed(urgency, texts).await
     }
 }

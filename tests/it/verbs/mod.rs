@@ -5,6 +5,7 @@ mod crash;
 mod deadline;
 mod histories;
 mod life;
+mod limits;
 mod model;
 mod summaries;
 mod world;

@@ -1,0 +1,118 @@
+//! The layer around the services that admits their calls.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body_util::Full;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use crate::admission::Ask;
+use crate::api::{
+    admit::{Admission, Lane, Method, answer, class_of, method, request},
+    call::credential,
+    deadline::deadline,
+    status,
+};
+use crate::error::Failure;
+use crate::memory::Memory;
+
+/// Admits calls of the contract; health and reflection pass.
+#[derive(Clone)]
+pub struct AdmissionLayer {
+    admission: Arc<Admission>,
+    memory: Arc<Memory>,
+}
+
+impl AdmissionLayer {
+    /// The layer over what admits; `memory` knows whose a credential is.
+    pub fn new(admission: Arc<Admission>, memory: Arc<Memory>) -> Self {
+        Self { admission, memory }
+    }
+}
+
+impl<S> Layer<S> for AdmissionLayer {
+    type Service = Admitted<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Admitted { layer: self.clone(), inner }
+    }
+}
+
+/// The service of [`AdmissionLayer`].
+#[derive(Clone)]
+pub struct Admitted<S> {
+    layer: AdmissionLayer,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Admitted<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Some((kind, method)) = method::of_path(request.uri().path()) else {
+            return Box::pin(self.inner.call(request));
+        };
+        // What was asked whether it is ready is what is called.
+        let next = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, next);
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            match layer.admitted(kind, method, request, inner).await {
+                Ok(answer) => answer,
+                Err(failure) => Ok(status::of(&failure).into_http()),
+            }
+        })
+    }
+}
+
+impl AdmissionLayer {
+    /// Calls the service when the call is admitted. The handler finds out again who calls: a key
+    /// that was revoked while its call waited is refused.
+    async fn admitted<S>(
+        &self,
+        kind: usize,
+        method: &Method,
+        request: Request<Body>,
+        mut inner: S,
+    ) -> Result<Result<Response<Body>, S::Error>, Failure>
+    where
+        S: Service<Request<Body>, Response = Response<Body>>,
+    {
+        let admission = &self.admission;
+        let caller = self.memory.authenticate(credential(request.headers())?).await?;
+        let tenant = caller.tenant;
+        admission.within_rate(&tenant)?;
+        if method.lane == Lane::Reads {
+            admission.has_answer_room(&tenant)?;
+        }
+        let deadline = deadline(request.headers());
+        let deadline =
+            deadline.map(|end| end.saturating_duration_since(admission.began.into_std()));
+        let (parts, body) = request.into_parts();
+        let request::Arrived { bytes, room } = request::arrive(admission, &tenant, body).await?;
+        let class = class_of(method, bytes.len());
+        let ask = Ask { tenant: tenant.clone(), class, kind, deadline };
+        let permit = admission.enter(method.lane, ask).await?;
+        let answer = inner.call(Request::from_parts(parts, Body::new(Full::new(bytes)))).await;
+        let Ok(answer) = answer else { return Ok(answer) };
+        let always = method.lane == Lane::Writes;
+        let answer = answer::counted(admission, &tenant, answer, always).await;
+        drop((permit, room));
+        answer.map(Ok)
+    }
+}

@@ -1,0 +1,50 @@
+//! What each method is to admission.
+
+use crate::admission::Class;
+use crate::api::admit::Lane;
+
+/// A method of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method {
+    /// Its path, after `/keepsake.v1.`.
+    pub path: &'static str,
+    /// What it is scarce of.
+    pub lane: Lane,
+    /// How urgent it is, when its request is small.
+    pub class: Class,
+}
+
+const fn method(path: &'static str, lane: Lane, class: Class) -> Method {
+    Method { path, lane, class }
+}
+
+/// Every method. Its place in the table is its kind: see [`crate::admission::Limit::sample`].
+pub const METHODS: [Method; 21] = [
+    method("MemoryService/BuildContext", Lane::Reads, Class::Interactive),
+    method("MemoryService/AppendTurns", Lane::Writes, Class::Interactive),
+    method("MemoryService/Search", Lane::Reads, Class::Interactive),
+    method("MemoryService/GetSession", Lane::Reads, Class::Interactive),
+    method("MemoryService/CreateSession", Lane::Writes, Class::Interactive),
+    method("MemoryService/UpdateSession", Lane::Writes, Class::Interactive),
+    method("MemoryService/DeleteTurns", Lane::Writes, Class::Interactive),
+    method("MemoryService/DeleteSession", Lane::Writes, Class::Ingest),
+    method("MemoryService/ForkSession", Lane::Writes, Class::Ingest),
+    method("MemoryService/ListTurns", Lane::Reads, Class::Ingest),
+    method("MemoryService/ListSessions", Lane::Reads, Class::Ingest),
+    method("MemoryService/ListSummaries", Lane::Reads, Class::Ingest),
+    method("TenantService/GetTenant", Lane::Reads, Class::Interactive),
+    method("TenantService/ListTenants", Lane::Reads, Class::Ingest),
+    method("TenantService/CreateTenant", Lane::Writes, Class::Interactive),
+    method("TenantService/UpdateTenant", Lane::Writes, Class::Interactive),
+    method("TenantService/CreateApiKey", Lane::Writes, Class::Interactive),
+    method("TenantService/RevokeApiKey", Lane::Writes, Class::Interactive),
+    method("TenantService/ListApiKeys", Lane::Reads, Class::Ingest),
+    method("TenantService/ListJobs", Lane::Reads, Class::Ingest),
+    method("TenantService/RetryJob", Lane::Writes, Class::Interactive),
+];
+
+/// The method of a path, with its kind; `None`: health, reflection, or no method at all.
+pub(super) fn of_path(path: &str) -> Option<(usize, &'static Method)> {
+    let path = path.strip_prefix("/keepsake.v1.")?;
+    METHODS.iter().enumerate().find(|(_, method)| method.path == path)
+}
