@@ -280,3 +280,23 @@ async fn a_damaged_mark_is_refused<K: Kind>() {
     let error = refused::<K>(folder.path());
     assert!(matches!(error, OpenError::MarkDamaged { .. }), "{error}");
 }
+
+/// fjall itself does not compare the checksum: with fewer levels it would leave tables out.
+#[tokio::test]
+async fn a_damaged_list_of_tables_is_refused_by_name() {
+    let folder = folder();
+    fill::<Fjall>(folder.path(), 3).await;
+    let keyspace = folder.path().join("fjall/keyspaces/1");
+    let entries = fs::read_dir(&keyspace).expect("fjall makes it");
+    let names = entries.map(|entry| entry.expect("it can be read").path());
+    let is_list = |path: &PathBuf| path.to_string_lossy().contains("/v");
+    let list = names.into_iter().find(is_list).expect("there is a list of tables");
+    let length = fs::metadata(&list).expect("it is there").len();
+    for at in 0..length {
+        flip(&list, at, 1);
+        let error = refused::<Fjall>(folder.path());
+        assert!(matches!(&error, OpenError::ListDamaged { path } if *path == list), "{error}");
+        flip(&list, at, 1);
+    }
+    open::<Fjall>(folder.path());
+}

@@ -33,6 +33,12 @@ pub trait Kind: Clone + Default + Send + Sync + 'static {
     /// sound folder shut; 0 when it needs none.
     fn reserve_bytes(path: &Path) -> u64;
 
+    /// Gives a file in `path` that says where rows lie, and whose damage the engine would not find.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    fn damaged_list(path: &Path) -> io::Result<Option<PathBuf>>;
+
     /// The files in `path` that opening may cut, oldest first: they are copied before. None when
     /// there is no such folder.
     ///

@@ -182,6 +182,10 @@ fn open_engine<K: Kind>(
     marked: u64,
 ) -> Result<(K::Engine, Position), OpenError> {
     let path = folder.engine_path();
+    let list = K::damaged_list(path).map_err(OpenError::file("read a file in", path))?;
+    if let Some(path) = list {
+        return Err(OpenError::ListDamaged { path });
+    }
     let copy = folder.path.join("set-aside-new");
     let journals = K::journals(path).map_err(OpenError::file("read", path))?;
     let copied = copy_journals(&journals, &copy);

@@ -91,6 +91,14 @@ pub enum OpenError {
         /// Where a copy of the journals lies.
         aside: Option<PathBuf>,
     },
+    /// A file of the engine that says where rows lie is not as it was written.
+    #[error(
+        "the file `{}` is damaged: its checksum does not match; restore a backup", path.display()
+    )]
+    ListDamaged {
+        /// The file, or the one that lies beside it with its checksum.
+        path: PathBuf,
+    },
     /// A row that only this engine writes cannot be read.
     #[error("the engine's files in `{}` hold an unknown row", path.display())]
     RowUnreadable {

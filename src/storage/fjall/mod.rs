@@ -1,7 +1,8 @@
-//! fjall as the engine of a store on disk, with what it does not check of its journals.
+//! fjall as the engine of a store on disk, with what it does not check of its files.
 
 mod engine;
 mod journal;
+mod versions;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,10 @@ impl Kind for Fjall {
 
     fn reserve_bytes(_path: &Path) -> u64 {
         0
+    }
+
+    fn damaged_list(path: &Path) -> io::Result<Option<PathBuf>> {
+        versions::first_damaged(path)
     }
 
     fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {

@@ -66,6 +66,10 @@ impl<K: Kind> Kind for Scripted<K> {
         K::reserve_bytes(path)
     }
 
+    fn damaged_list(path: &Path) -> io::Result<Option<PathBuf>> {
+        K::damaged_list(path)
+    }
+
     fn journals(path: &Path) -> io::Result<Vec<PathBuf>> {
         K::journals(path)
     }
