@@ -1,5 +1,6 @@
 //! Single flipped bits in every file of a folder: each is found, mended or harmless, with every
-//! engine. `KEEPSAKE_TEST_FLIPS=10000 cargo test --test it store_flips -- --nocapture` for long.
+//! engine. `KEEPSAKE_TEST_FLIPS=10000 cargo test --test it store_flips -- --nocapture` for long,
+//! and `KEEPSAKE_TEST_SEED=N` for other ones.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +16,11 @@ use keepsake::storage::{Batch, Read, Row, Store, StoreError, StoreErrorKind};
 const FLIPS: u64 = 150;
 
 fn flips() -> u64 {
-    let wanted = std::env::var("KEEPSAKE_TEST_FLIPS").ok();
-    wanted.map_or(FLIPS, |wanted| wanted.parse().expect("a number of flips"))
+    number("KEEPSAKE_TEST_FLIPS").unwrap_or(FLIPS)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|number| number.parse().expect("it is a number"))
 }
 
 /// How many groups are written before the folder is opened again: sled has some segments then.
@@ -228,7 +232,7 @@ async fn every_flip_is_found_or_harmless<K: Settled>() {
     let sound = folder.path().join("sound");
     let rows = fill::<K>(&sound).await;
     let image = Image::of(&sound);
-    let (mut dice, mut wrong) = (Dice(7), Vec::new());
+    let (mut dice, mut wrong) = (Dice(number("KEEPSAKE_TEST_SEED").unwrap_or(7)), Vec::new());
     let mut counts: BTreeMap<(String, Found), u64> = BTreeMap::new();
     for n in 0..flips() {
         let (place, bit) = image.pick(&mut dice);
