@@ -70,8 +70,10 @@ impl Meters {
         let job = |outcome: &'static str| counter!(names::JOBS, "outcome" => outcome);
         let export = |outcome: &'static str| counter!(names::TRACE_EXPORTS, "outcome" => outcome);
         let asked = |cache: Cache| {
-            let counter = |outcome: &'static str| counter!(names::CACHE_REQUESTS, "cache" => cache.label(), "outcome" => outcome);
-            [counter("hit"), counter("miss")]
+            ["hit", "miss"].map(|outcome| {
+                let labels = [("cache", cache.label()), ("outcome", outcome)];
+                counter!(names::CACHE_REQUESTS, &labels)
+            })
         };
         Self {
             used_tokens: histogram!(names::CONTEXT_USED_TOKENS),

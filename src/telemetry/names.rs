@@ -56,7 +56,9 @@ const TOKENS: &[f64] = &[
 ];
 
 macro_rules! table {
-    ($($name:ident = $text:literal, $kind:expr, $labels:expr, $unit:literal, $meaning:literal;)*) => {
+    ($(
+        $name:ident = $text:literal, $kind:expr, $labels:expr, $unit:literal, $meaning:literal;
+    )*) => {
         $(#[doc = $meaning] pub const $name: &str = $text;)*
 
         /// Every metric that is exported, in the order of `docs/metrics.md`.
