@@ -91,7 +91,10 @@ pub fn send<T>(
         for (place, load) in loads.iter().enumerate() {
             for thread in 0..load.threads {
                 let (tell, start) = (tell.clone(), &start);
-                scope.spawn(move || tell.send((place, run(load, thread, start))));
+                scope.spawn(move || {
+                    // Nobody listens any more when another thread failed.
+                    tell.send((place, run(load, thread, start))).ok();
+                });
             }
         }
         drop(tell);

@@ -115,6 +115,16 @@ impl Life {
         }
     }
 
+    fn forked_answer(&self) -> Answer {
+        Answer::SessionForked {
+            turns: self.turns.len() as u64,
+            last_seq: Seq(self.last),
+            version: Version(self.version),
+            change: types::Change(1),
+            at: Timestamp(0),
+        }
+    }
+
     /// What a call makes of a session (of its source, for a fork), and its answer; or why it may
     /// not take effect. `at` is where a fork ends that names no turn.
     pub fn after(
@@ -177,13 +187,7 @@ impl Life {
                     return Err("the session exists".to_owned());
                 }
                 life = source.ok_or("there is nothing to fork")?.forked(at);
-                Answer::SessionForked {
-                    turns: life.turns.len() as u64,
-                    last_seq: Seq(life.last),
-                    version: Version(life.version),
-                    change: types::Change(1),
-                    at: Timestamp(0),
-                }
+                life.forked_answer()
             }
         };
         if life.change != before.map_or(0, |before| before.change) {

@@ -11,7 +11,7 @@ use keepsake::storage::Batch;
 use keepsake::types::{Incarnation, Timestamp};
 use tokio::sync::Notify;
 
-use super::call::{Call, Change, Name, session, tenant, timeless, user};
+use super::call::{Call, Change, Name, session, tenant, timeless};
 use super::life::Life;
 use super::ports::JumpingClock;
 
@@ -428,10 +428,5 @@ impl Model {
             }
             _ => false,
         }
-    }
-
-    /// The change of a user, 0 before its first session.
-    pub fn user_change(&self, of: u8, name: &str) -> u64 {
-        self.user_changes.get(&(of, user(name).to_string())).copied().unwrap_or(0)
     }
 }
