@@ -86,11 +86,14 @@ pub(super) async fn dev_key(
     }
     let scopes = Scopes::READ.and(Scopes::WRITE).and(Scopes::ADMIN).and(Scopes::OPERATOR);
     let key = NewKey { display_name: "development".to_owned(), scopes, expires_at: None };
-    let created = memory.create_key(&tenant, &key, None).await.map_err(StartError::Prepare)?;
-    let secret = created.secret.expect("a key that was just made has its secret");
+    let fresh = memory.fresh_key();
+    let secret = fresh.secret().to_owned();
+    // The file comes first: a key whose secret was never written down would be the only one of its
+    // tenant, and no start would make another.
     if settings.engine != Engine::Memory {
         write_secret(&path, format!("{secret}\n").as_bytes())
             .map_err(|source| folder_error(settings, source))?;
     }
+    memory.create_key_as(&tenant, &key, None, fresh).await.map_err(StartError::Prepare)?;
     Ok(Some(secret))
 }

@@ -41,6 +41,20 @@ pub struct CreatedKey {
     pub replayed: bool,
 }
 
+/// The id and the secret of a key that is still to be made.
+#[derive(Debug)]
+pub struct FreshKey {
+    id: KeyId,
+    secret: String,
+}
+
+impl FreshKey {
+    /// The secret, whole.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+}
+
 /// Who calls, by the credential alone.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -85,21 +99,40 @@ impl Memory {
         blake3::keyed_hash(&self.key_secret, secret.as_bytes())
     }
 
+    /// The id and the secret, of 256 random bits, of a key that is not made yet.
+    pub fn fresh_key(&self) -> FreshKey {
+        let id_bytes = self.chance.bytes16();
+        let id = KeyId::parse(&hex(&id_bytes[..8])).expect("hexadecimal digits are an id");
+        let secret = format!("{PREFIX}_{id}_{}", hex(&self.chance.secret32()));
+        FreshKey { id, secret }
+    }
+
     /// Makes an API key with 256 random bits. `asked` says who asks, with the id of the request.
     ///
     /// # Errors
-    /// `TENANT_NOT_FOUND`, `TOO_MANY_KEYS`, `INVALID_REQUEST` for an end that is past;
-    /// `REQUEST_ID_REUSED` and what the store refuses.
+    /// As [`Memory::create_key_as`].
     pub async fn create_key(
         &self,
         tenant: &TenantId,
         request: &NewKey,
         asked: Option<(&TenantId, RequestId)>,
     ) -> Result<CreatedKey, Failure> {
+        self.create_key_as(tenant, request, asked, self.fresh_key()).await
+    }
+
+    /// Makes an API key of an id and a secret that the caller knows already.
+    ///
+    /// # Errors
+    /// `TENANT_NOT_FOUND`, `TOO_MANY_KEYS`, `INVALID_REQUEST` for an end that is past;
+    /// `REQUEST_ID_REUSED` and what the store refuses.
+    pub async fn create_key_as(
+        &self,
+        tenant: &TenantId,
+        request: &NewKey,
+        asked: Option<(&TenantId, RequestId)>,
+        FreshKey { id, secret }: FreshKey,
+    ) -> Result<CreatedKey, Failure> {
         let repeat = repeat_about(tenant, Verb::CreateApiKey, asked, request);
-        let id_bytes = self.chance.bytes16();
-        let id = KeyId::parse(&hex(&id_bytes[..8])).expect("hexadecimal digits are an id");
-        let secret = format!("{PREFIX}_{id}_{}", hex(&self.chance.secret32()));
         let row = ApiKeyRow {
             key_id: id.clone(),
             tenant: tenant.clone(),

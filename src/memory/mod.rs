@@ -36,7 +36,7 @@ use crate::types::{Policy, TenantId};
 pub use behind::{BACKLOG_SESSIONS_MAX, Job, PendingVectors, QUESTIONS_BYTES_MAX, Worked};
 pub use census::SESSIONS_MAX;
 pub use context::{BuildRequest, Built};
-pub use keys::{Caller, CreatedKey, KEYS_MAX, NewKey};
+pub use keys::{Caller, CreatedKey, FreshKey, KEYS_MAX, NewKey};
 pub use partitions::Partitions;
 pub use query::{Degraded, Filter, Scope, Target};
 pub use rows::{Answered, Page};
