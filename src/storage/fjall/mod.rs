@@ -2,7 +2,11 @@
 
 mod engine;
 mod journal;
+mod unfinished;
 mod versions;
+
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +32,10 @@ impl Kind for Fjall {
     type Engine = FjallEngine;
 
     fn open(&self, path: &Path) -> Result<FjallEngine, EngineError> {
-        caught(|| FjallEngine::open(path).map_err(engine::failed))
+        caught(|| {
+            unfinished::remove(path).map_err(EngineError::new)?;
+            FjallEngine::open(path).map_err(engine::failed)
+        })
     }
 
     fn reserve_bytes(_path: &Path) -> u64 {
