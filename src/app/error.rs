@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::BuildError;
 use crate::config::Settings;
 use crate::embed::EmbedError;
 use crate::error::Failure;
-use crate::storage::disk::OpenError;
+use crate::storage::{StoreError, disk::OpenError};
 use crate::telemetry::ExportError;
 
 /// Why a server could not start.
@@ -51,6 +51,9 @@ pub enum StartError {
     /// Spans cannot be sent.
     #[error("cannot export traces")]
     Traces(#[source] ExportError),
+    /// The rows of a store could not be looked at.
+    #[error("cannot look at the data")]
+    Examine(#[source] StoreError),
     /// What a start writes could not be written.
     #[error("cannot prepare the data")]
     Prepare(#[source] Failure),

@@ -2,6 +2,7 @@
 
 mod admission;
 mod copy;
+mod doctor;
 mod error;
 mod limits;
 mod metrics;
@@ -33,6 +34,7 @@ use crate::storage::{
 };
 use crate::telemetry::{ExportSettings, RequestIds, Spans, TenantTags};
 pub use copy::{Copied, CopyFolderError, copy_folder};
+pub use doctor::{Line, examine};
 pub use error::StartError;
 pub use limits::limits;
 

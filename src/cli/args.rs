@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::{
-    BenchArgs, ContextArgs, DemoArgs, EvalArgs, ImportArgs, JobsArgs, KeyCommand, SearchArgs,
-    ServeArgs, SessionCommand, StoreCommand, TenantCommand,
+    BenchArgs, ContextArgs, DemoArgs, DoctorArgs, EvalArgs, ImportArgs, JobsArgs, KeyCommand,
+    SearchArgs, ServeArgs, SessionCommand, StoreCommand, TenantCommand,
 };
 
 const EXIT_CODES: &str = "\
@@ -97,6 +97,8 @@ pub enum Command {
     /// Work with the data folder of a server that does not run.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Look at a data folder that no server holds: files, rows, what is derived.
+    Doctor(DoctorArgs),
     /// Ask whether the server serves; for probes.
     Health,
     /// Write the completions of a shell to stdout.

@@ -9,6 +9,7 @@ mod bench;
 mod connect;
 mod context;
 mod demo;
+mod doctor;
 mod error;
 mod eval;
 mod health;
@@ -34,12 +35,13 @@ pub use bench::BenchArgs;
 pub use connect::{Client, DEFAULT_ADDRESS, Settings};
 pub use context::ContextArgs;
 pub use demo::DemoArgs;
+pub use doctor::DoctorArgs;
 pub use error::{
     EXIT_CONFLICT, EXIT_DEADLINE, EXIT_DENIED, EXIT_EXHAUSTED, EXIT_INTERNAL, EXIT_NOT_FOUND,
     EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
 };
 pub use eval::EvalArgs;
-pub use import::ImportArgs;
+pub use import::{ImportArgs, parse as parse_import};
 pub use jobs::JobsArgs;
 pub use key::KeyCommand;
 pub use output::{Form, Output};
@@ -104,6 +106,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
             let copied = tokio::task::spawn_blocking(move || store::run(&command, output));
             copied.await.map_err(|error| Error::Internal(error.to_string()))??;
         }
+        Command::Doctor(args) => return doctor::run(&args, output).await,
         Command::Health => health::run(&Settings::resolve(&client)?, output).await?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

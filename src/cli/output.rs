@@ -128,5 +128,5 @@ fn write_line(text: &str) -> Result<(), Error> {
 
 /// Writes a line to stderr; that nobody reads it is no failure.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,6 +10,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{Running, start};
+use crate::cli::output::note;
 use crate::config::{Engine, Layers, LogFormat, Settings, print};
 use crate::telemetry::{LogForm, start_log};
 
@@ -44,17 +45,20 @@ pub struct ServeArgs {
     tls_key: Option<String>,
 }
 
+/// Defaults, then a file, then the environment.
+pub(super) fn layers_below_flags(file: Option<&Path>) -> std::io::Result<Layers> {
+    let layers = match file {
+        Some(path) => Layers::default().with_file(&std::fs::read_to_string(path)?),
+        None => Layers::default(),
+    };
+    let texts = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(layers.with_environment(texts))
+}
+
 impl ServeArgs {
     fn layers(&self) -> std::io::Result<Layers> {
-        let layers = match &self.config {
-            Some(path) => Layers::default().with_file(&std::fs::read_to_string(path)?),
-            None => Layers::default(),
-        };
-        let texts = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Ok(layers
-            .with_environment(texts)
+        Ok(layers_below_flags(self.config.as_deref())?
             .with_flag("data", self.data.clone())
             .with_flag("listen", self.listen.clone())
             .with_flag("insecure_public", self.insecure_public.then(|| "true".to_owned()))
@@ -176,12 +180,13 @@ fn greet(settings: &Settings, running: &Running) {
 }
 
 fn failed(error: &dyn Error) -> ExitCode {
-    eprint!("error: {error}");
+    let mut text = format!("error: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        eprint!(": {error}");
+        text.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    eprintln!();
+    // At once, and without a panic where stderr cannot be written either.
+    note(&text);
     ExitCode::from(EXIT_FAILED)
 }

@@ -25,6 +25,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("admission", &[]),
     ("record", &["types", "retrieve", "summarize", "context"]),
     ("sessions", &["types", "planted", "error", "summarize", "storage", "record"]),
+    ("sessions", &["types", "error", "summarize", "storage", "record"]),
+    ("audit", &["types", "summarize", "storage", "record"]),
     (
         "memory",
         &[
@@ -77,12 +79,14 @@ const ROOMS: &[(&str, &[&str])] = &[
             "admission",
             "record",
             "sessions",
+            "audit",
             "memory",
             "api",
             "config",
         ],
     ),
     ("cli", &["types", "proto", "telemetry", "config", "app"]),
+    ("cli", &["types", "proto", "audit", "config", "app"]),
 ];
 
 /// Rooms without async, clocks, chance, I/O or logging.
@@ -96,6 +100,9 @@ const PURE: &[&str] = &[
     "admission",
     "record",
     "sessions",
+    "record",
+    "sessions",
+    "audit",
 ];
 
 const FILE_LINES_MAX: usize = 500;

@@ -1,5 +1,6 @@
 //! The verbs over a store and a clock that a test holds in its hands.
 
+mod audit;
 mod behind;
 mod crash;
 mod deadline;

@@ -84,6 +84,11 @@ impl Fragile {
         self.inner.commit(Batch::new().put(key, value)).await.unwrap();
     }
 
+    /// Takes a row away behind the back of the verbs.
+    pub async fn remove(&self, key: Vec<u8>) {
+        self.inner.commit(Batch::new().delete(key)).await.unwrap();
+    }
+
     /// Reads of this key wait for ever.
     pub fn stall(&self, key: Vec<u8>) {
         *self.stalled.lock().unwrap() = Some(key);
