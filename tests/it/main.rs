@@ -8,6 +8,7 @@ mod context_case;
 mod context_count;
 mod context_prefix;
 mod context_rules;
+mod crash;
 mod docs;
 mod embed_contract;
 mod grpc;
