@@ -25,7 +25,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("admission", &[]),
     ("record", &["types", "retrieve", "summarize", "context"]),
     ("sessions", &["types", "planted", "error", "summarize", "storage", "record"]),
-    ("sessions", &["types", "error", "summarize", "storage", "record"]),
     ("audit", &["types", "summarize", "storage", "record"]),
     (
         "memory",
@@ -85,8 +84,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["types", "proto", "telemetry", "config", "app"]),
-    ("cli", &["types", "proto", "audit", "config", "app"]),
+    ("cli", &["types", "proto", "telemetry", "audit", "config", "app"]),
 ];
 
 /// Rooms without async, clocks, chance, I/O or logging.
@@ -98,8 +96,6 @@ const PURE: &[&str] = &[
     "summarize",
     "context",
     "admission",
-    "record",
-    "sessions",
     "record",
     "sessions",
     "audit",

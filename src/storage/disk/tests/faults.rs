@@ -8,9 +8,10 @@ use futures::future::join_all;
 
 use super::super::engine::{Engine, EngineError, Kind, Position, Recovered, Writes};
 use super::super::{DiskOptions, DiskStore, GroupWritten};
-use crate::storage::fjall::Fjall;
-use crate::storage::sled::Sled;
-use crate::storage::{Batch, CommitError, Read, Revision, Row, Store, StoreError, StoreErrorKind};
+use crate::storage::{
+    Batch, CommitError, Read, Revision, Row, Store, StoreError, StoreErrorKind, fjall::Fjall,
+    sled::Sled,
+};
 
 /// An engine of the kind `K` that does in its writes what a script says.
 #[derive(Clone, Default)]

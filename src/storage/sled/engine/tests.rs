@@ -9,8 +9,10 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptes
 use super::super::Sled;
 use super::super::rows::{self, PART_BYTES};
 use super::SledEngine;
-use crate::storage::disk::{Engine, Kind, Position, Recovered, Writes};
-use crate::storage::{KEY_BYTES_MAX, Order, Read, Revision, Row};
+use crate::storage::{
+    KEY_BYTES_MAX, Order, Read, Revision, Row,
+    disk::{Engine, Kind, Position, Recovered, Writes},
+};
 
 type Model = BTreeMap<Bytes, (Revision, Bytes)>;
 
