@@ -83,7 +83,8 @@ where
     }
 }
 
-fn exceeded() -> Failure {
+/// A call that was not answered in time.
+pub(super) fn exceeded() -> Failure {
     let message = "the deadline passed before there was anything to answer";
     Failure::new(Reason::DeadlineExceeded, message)
 }

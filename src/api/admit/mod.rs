@@ -24,6 +24,7 @@ use crate::admission::{
     Account, Arrival, Ask, Class, Figures, Gate, GateBounds, Granted, Refused, Taken, Ticket,
     may_run,
 };
+use crate::api::deadline::exceeded;
 use crate::error::{Failure, Reason};
 use crate::types::TenantId;
 use answer::Rest;
@@ -241,6 +242,8 @@ impl Admission {
             return outcome.expect("a waiter is taken out with an outcome only");
         }
         match place.leave() {
+            // The layer around this one says the same, when it comes first.
+            Some(_) if ask.deadline.is_some_and(|end| end <= self.now()) => Err(exceeded()),
             Some(retry) => Err(self.refuse(Refused::Waited, retry)),
             // It was let in, or refused, at that very moment.
             None => granted.await.expect("a waiter is taken out with an outcome only"),

@@ -1,6 +1,7 @@
 //! A server of its own for each test, and short words for what tests ask of it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -177,6 +178,14 @@ pub async fn raw(mut channel: Channel, key: &str, path: &str, message: &[u8]) ->
     let framed = body.to_bytes();
     let message = framed.get(5..).unwrap_or_default().to_vec();
     Raw { message, headers: parts.headers, trailers }
+}
+
+/// A connection without anything of a gRPC client: no deadline of its own, no queue.
+pub async fn plain(address: SocketAddr) -> h2::client::SendRequest<Bytes> {
+    let stream = tokio::net::TcpStream::connect(address).await.expect("the server listens");
+    let (sender, connection) = h2::client::handshake(stream).await.expect("it speaks HTTP/2");
+    tokio::spawn(connection);
+    sender.ready().await.expect("the connection is open")
 }
 
 async fn connect(running: &Running) -> Channel {

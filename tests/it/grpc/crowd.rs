@@ -1,6 +1,7 @@
 //! A server whose calls stay inside until a test lets them go: the real services behind the real
 //! admission, over loopback.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -88,6 +89,7 @@ pub struct Crowd {
     pub admission: Arc<Admission>,
     memory: Arc<Memory>,
     pub channel: Channel,
+    pub address: SocketAddr,
     leave: Arc<Semaphore>,
     came_in: Arc<Mutex<Vec<String>>>,
     server: tokio::task::JoinHandle<()>,
@@ -135,7 +137,7 @@ impl Crowd {
         // What a caller does not read stays with the server, but for 64 KiB of each call.
         let endpoint = endpoint.initial_stream_window_size(65_535);
         let channel = endpoint.connect().await.unwrap();
-        Self { admission, memory, channel, leave, came_in, server }
+        Self { admission, memory, channel, address, leave, came_in, server }
     }
 
     /// A new tenant with a key.

@@ -18,7 +18,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 use tower::Service as _;
 
-use super::client::{append, reason, user, values};
+use super::client::{append, plain, reason, user, values};
 use super::crowd::{Crowd, narrow};
 
 type Answer = Result<tonic::Response<pb::GetSessionResponse>, Status>;
@@ -157,6 +157,56 @@ async fn a_deadline_and_a_caller_that_goes_leave_the_queue() {
     was_let_in(first.await.unwrap());
     crowd.until(|figures| figures.reads.in_flight == [0, 0]).await;
     assert_eq!(crowd.came_in(), ["ann"]);
+}
+
+/// Asks for a session with a deadline that only the server looks at, and says how it was answered.
+async fn ask_in(crowd: &Crowd, key: &str, timeout: &str) -> Status {
+    let path = format!("http://{}/keepsake.v1.MemoryService/GetSession", crowd.address);
+    let request = http::Request::post(path)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", timeout)
+        .header("authorization", format!("Bearer {key}"))
+        .body(())
+        .unwrap();
+    let message = pb::GetSessionRequest { session_id: "s".into() }.encode_to_vec();
+    let mut sender = plain(crowd.address).await;
+    let (answer, mut body) = sender.send_request(request, false).unwrap();
+    body.send_data(framed(&message), true).unwrap();
+    Status::from_header_map(answer.await.unwrap().headers()).unwrap()
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_call_inside_and_one_that_waits() {
+    let crowd = Crowd::new(&narrow()).await;
+    let ann = crowd.tenant("ann").await;
+    let exceeded = (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned());
+    let inside = ask_in(&crowd, &ann, "200m").await;
+    assert_eq!((inside.code(), reason(&inside)), exceeded);
+    crowd.until(|figures| figures.reads.in_flight == [0, 0]).await;
+    let first = ask(&crowd, &ann, "ann");
+    crowd.until(|figures| figures.reads.in_flight == [1, 0]).await;
+    let waiting = ask_in(&crowd, &ann, "200m").await;
+    assert_eq!((waiting.code(), reason(&waiting)), exceeded);
+    crowd.until(|figures| figures.reads.waiting == [0, 0]).await;
+    crowd.let_go(1);
+    was_let_in(first.await.unwrap());
+}
+
+#[tokio::test]
+async fn requests_under_way_have_so_much_room() {
+    let crowd = Crowd::new(&AdmitSettings { request_bytes_max: 200 << 10, ..narrow() }).await;
+    let ann = crowd.tenant("ann").await;
+    crowd.let_go(3);
+    let of = |bytes: usize| append("t", vec![user(&"a".repeat(bytes))]);
+    let refused = crowd.client(&ann).append_turns(of(300 << 10)).await.unwrap_err();
+    assert_eq!(values(&refused)["cause"], "request_bytes");
+    assert_eq!((reason(&refused), told(&refused).1), ("OVERLOADED".into(), "request_bytes".into()));
+    // A small one takes none of it, and what was refused has given its part back.
+    crowd.client(&ann).append_turns(of(10)).await.unwrap();
+    assert_eq!(crowd.admission.figures().request_bytes, 0);
+    crowd.client(&ann).append_turns(of(70 << 10)).await.unwrap();
+    crowd.until(|figures| figures.request_bytes == 0).await;
 }
 
 #[tokio::test]

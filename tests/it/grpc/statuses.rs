@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tower::Service as _;
 
 use super::Service;
-use super::client::{append, reason, result, user};
+use super::client::{append, plain, reason, result, user};
 
 const APPEND: &str = "/keepsake.v1.MemoryService/AppendTurns";
 
@@ -121,6 +121,17 @@ async fn a_bomb_takes_no_more_memory_than_a_request_may() {
     // Other tests run in this process too: far less than the bomb is enough to know.
     let grown = peak_mib() - before;
     assert!(grown < 2_048, "{grown} MiB for a request of 16 MiB at most");
+}
+
+#[tokio::test]
+async fn a_connection_is_told_how_many_calls_at_a_time_it_has() {
+    let service = Service::in_memory().await;
+    let address = service.running().address;
+    let mut sender = plain(address).await;
+    let request = http::Request::post(format!("http://{address}{APPEND}")).body(()).unwrap();
+    let (answer, _) = sender.send_request(request, true).unwrap();
+    answer.await.unwrap();
+    assert_eq!(sender.current_max_send_streams(), 64);
 }
 
 #[tokio::test]

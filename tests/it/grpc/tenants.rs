@@ -296,6 +296,12 @@ async fn a_faulty_policy_names_its_fields_and_changes_nothing() {
     let model = pb::ModelPolicy { name: "mine".into(), tokenizer_source: Some(source) };
     let model = pb::Policy { models: vec![model], ..base() };
     check(&["models"], model, "TOKENIZER_INVALID", "policy.models[0]").await;
+    let own = |n: usize| pb::ModelPolicy {
+        name: format!("mine-{n}"),
+        tokenizer_source: Some(pb::model_policy::TokenizerSource::Tokenizer("o200k_base".into())),
+    };
+    let models = pb::Policy { models: (0..33).map(own).collect(), ..base() };
+    check(&["models"], models, invalid, "policy.models").await;
     let (_, fields) = refused(
         &service,
         &["budget_tokens_default", "shares", "nonsense"],
