@@ -46,7 +46,7 @@ pub fn start_log(form: LogForm, filter: &str) -> Result<LogGuard, ParseError> {
     let _ = DROPPED.set(to.error_counter());
     let allowed = filter.and(filter_fn(may_be_logged));
     tracing_subscriber::registry().with(lines_of(form, to).with_filter(allowed)).init();
-    std::panic::set_hook(Box::new(|panic| note_panic(panic)));
+    std::panic::set_hook(Box::new(note_panic));
     Ok(LogGuard { _writes: writes })
 }
 

@@ -49,8 +49,11 @@ pub struct DiskOptions {
     /// Below how many free bytes on the disk commits are refused, except vital ones; 0: none are.
     pub free_bytes_min: u64,
     /// Is told of each group that was written, by the thread that writes: it must be quick.
-    pub on_group: Option<Arc<dyn Fn(&GroupWritten) + Send + Sync>>,
+    pub on_group: Option<OnGroup>,
 }
+
+/// What is told of groups.
+pub type OnGroup = Arc<dyn Fn(&GroupWritten) + Send + Sync>;
 
 /// A group of commits that is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

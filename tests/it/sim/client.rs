@@ -135,9 +135,9 @@ impl Client {
 
     fn append(&self) -> Call {
         let count = match self.dice.below(10) {
-            0..6 => self.dice.from_to(1, 3),
-            6..9 => self.dice.from_to(2, 10),
-            _ => self.dice.from_to(10, 40),
+            0..6 => self.dice.between(1, 3),
+            6..9 => self.dice.between(2, 10),
+            _ => self.dice.between(10, 40),
         };
         let kinds = [Kind::User, Kind::User, Kind::Assistant, Kind::Call, Kind::Result];
         let said = |_| Said {
@@ -162,7 +162,7 @@ impl Client {
                 user.clone_from(&life.user);
             }
             if self.dice.per_mille(150) && life.last > 0 {
-                *replace = Some(self.dice.from_to(life.last.saturating_sub(6).max(1), life.last));
+                *replace = Some(self.dice.between(life.last.saturating_sub(6).max(1), life.last));
             }
             if self.dice.per_mille(200) {
                 *expected = Some(life.version + u64::from(self.dice.per_mille(150)));
@@ -177,8 +177,8 @@ impl Client {
         let mut call = self.plain(Change::Delete);
         let now = self.world.model.lock().unwrap().now(&call.name);
         let (last, version) = now.map_or((3, 0), |life| (life.last, life.version));
-        let count = self.dice.from_to(1, 4);
-        let seqs: BTreeSet<u64> = (0..count).map(|_| self.dice.from_to(1, last + 1)).collect();
+        let count = self.dice.between(1, 4);
+        let seqs: BTreeSet<u64> = (0..count).map(|_| self.dice.between(1, last + 1)).collect();
         let expected = self.dice.per_mille(150).then_some(version);
         call.change = Change::Erase { seqs, expected };
         call

@@ -29,7 +29,7 @@ impl Dice {
     }
 
     /// A number from `from` to `to`, both included.
-    pub fn from_to(&self, from: u64, to: u64) -> u64 {
+    pub fn between(&self, from: u64, to: u64) -> u64 {
         from + self.below(to - from + 1)
     }
 

@@ -25,6 +25,9 @@ const HOUR_MS: i64 = 3_600_000;
 /// How often it is looked whether all work is done: for some days.
 const LOOKS: usize = 60;
 
+/// A row of a life: what follows the life in its key, and its value.
+type Own = (Vec<u8>, Vec<u8>);
+
 /// Rows of work that waits.
 const WAITING: [&[u8]; 4] = [b"n", b"J", b"j", b"p"];
 
@@ -80,7 +83,7 @@ pub async fn record(world: &World) -> Result<(), String> {
             return Err(format!("a job is noted that nobody does: {head:?}"));
         }
     }
-    let mut of_life: BTreeMap<Incarnation, Vec<(Vec<u8>, Vec<u8>)>> = BTreeMap::new();
+    let mut of_life: BTreeMap<Incarnation, Vec<Own>> = BTreeMap::new();
     for row in world.kept.rows(b"").await {
         let life = row.key.get(1..17).filter(|_| row.key[0] == b'i');
         let said = words(&row.key).into_iter().chain(words(&row.value)).collect::<BTreeSet<_>>();
@@ -107,7 +110,7 @@ pub async fn record(world: &World) -> Result<(), String> {
 }
 
 /// The rows of one life: every turn with what was made of it, nothing else.
-fn whole(life: &Life, rows: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
+fn whole(life: &Life, rows: &[Own]) -> Result<(), String> {
     let seqs = |letter: u8| -> BTreeSet<u64> {
         let of = rows.iter().filter(|(key, _)| key[0] == letter);
         of.map(|(key, _)| u64::from_be_bytes(*key.last_chunk::<8>().unwrap())).collect()
@@ -147,13 +150,13 @@ fn whole(life: &Life, rows: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
 }
 
 /// Summaries of one level do not overlap, and the frontier leaves no turn out between them.
-fn summarized(living: &BTreeSet<u64>, rows: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
+fn summarized(living: &BTreeSet<u64>, rows: &[Own]) -> Result<(), String> {
     let mut spans: Vec<Span> = Vec::new();
     for (_, value) in rows.iter().filter(|(key, _)| key[0] == b's') {
         let row: SummaryRow = decode(value).map_err(|error| error.to_string())?;
         let span = row.summary.span;
         let inside = living.range(span.first_seq.0..=span.last_seq.0).count();
-        if inside as u64 != u64::from(row.summary.turns) {
+        if inside as u64 != row.summary.turns {
             return Err(format!("{span:?} is of {} turns, not {inside}", row.summary.turns));
         }
         spans.push(span);

@@ -159,7 +159,7 @@ impl Client {
                 Target { session: Some(session(&name.1)), user: None, scope: Scope::User, deadline }
             }
             _ => {
-                let who: &str = *self.dice.one_of::<&str>(&USERS);
+                let who: &str = self.dice.one_of::<&str>(&USERS);
                 let who = Some(user(who));
                 Target { session: None, user: who, scope: Scope::User, deadline }
             }

@@ -67,8 +67,8 @@ async fn played(world: &Arc<World>, seed: u64) -> Result<(), String> {
     set_up(world).await;
     world.faulty.store(true, Relaxed);
     let fate = tokio::spawn(guarded(world.model.clone(), world.clone().fate()));
-    let clients = world.dice.from_to(1, 5);
-    let steps = world.dice.from_to(10, 120) / clients + 1;
+    let clients = world.dice.between(1, 5);
+    let steps = world.dice.between(10, 120) / clients + 1;
     let clients = (0..clients).map(|number| {
         let client = Client::new(world.clone(), seed, number);
         tokio::spawn(guarded(world.model.clone(), client.live(steps)))

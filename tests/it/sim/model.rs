@@ -61,7 +61,7 @@ fn head_name(key: &[u8]) -> Option<Name> {
     Some((tenant, ids.next()?.to_owned()))
 }
 
-fn puts<'a>(batch: &'a Batch, letter: u8) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+fn puts(batch: &Batch, letter: u8) -> impl Iterator<Item = (&[u8], &[u8])> {
     let put = batch.writes().filter_map(|(key, value)| Some((key.as_ref(), value?.as_ref())));
     put.filter(move |(key, _)| key.first() == Some(&letter))
 }

@@ -192,7 +192,7 @@ impl World {
     pub async fn fate(self: Arc<Self>) {
         loop {
             let process = self.process().await;
-            let pause = Duration::from_millis(self.dice.from_to(200, 8_000));
+            let pause = Duration::from_millis(self.dice.between(200, 8_000));
             let failed = tokio::select! {
                 biased;
                 _ = process.disk.faulted() => true,

@@ -186,6 +186,8 @@ async fn turns_without_vectors_are_told_and_queued() {
     assert_eq!(examine(&world).await.report.level(), Level::Ok);
 }
 
+type Break = fn(&mut SummaryRow);
+
 #[tokio::test]
 async fn summaries_that_do_not_fit_are_dropped_and_made_anew() {
     let all = Check::Summaries;
@@ -194,7 +196,7 @@ async fn summaries_that_do_not_fit_are_dropped_and_made_anew() {
         world.store.put(row.key.to_vec(), vec![2, 200]).await;
     };
     check(all, "cannot be read", broken).await;
-    let changes: [(&str, fn(&mut SummaryRow)); 3] = [
+    let changes: [(&str, Break); 3] = [
         ("over turns that are gone", |row| row.summary.turns += 1),
         ("quotes a turn", |row| row.summary.lines[0].seq = Seq(5)),
         ("range is none", |row| row.summary.span.last_seq = Seq(0)),
@@ -299,10 +301,12 @@ async fn rows_that_belong_to_nobody_are_found_and_removed() {
     check(Check::Purges, "marked to be removed", doomed).await;
 }
 
+type Plant = fn(&World, Incarnation) -> Vec<u8>;
+
 #[tokio::test]
 async fn what_only_a_person_can_mend_is_told_and_left_alone() {
     let policy = |world: &World| keys::policy(&world.tenant, 2);
-    let plant: [(Check, fn(&World, Incarnation) -> Vec<u8>); 3] = [
+    let plant: [(Check, Plant); 3] = [
         (Check::Rows, |_, life| keys::turn(life, Seq(3))),
         (Check::Rows, |world, _| keys::head(&world.tenant, &session("s"))),
         (Check::Rows, |_, _| b"?".to_vec()),

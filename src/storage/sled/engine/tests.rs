@@ -62,7 +62,10 @@ fn write() -> impl Strategy<Value = (Bytes, Option<usize>)> {
     (0..9_u8, bytes).prop_map(|(key, bytes)| (vec![b'k', key].into(), bytes))
 }
 
-fn check_readers(groups: Vec<(Vec<(Bytes, Option<usize>)>, bool)>) {
+/// What a group writes, and whether a reader begins before it.
+type Step = (Vec<(Bytes, Option<usize>)>, bool);
+
+fn check_readers(groups: Vec<Step>) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let engine = open(folder.path());
     let mut model = Model::new();
