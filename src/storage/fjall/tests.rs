@@ -2,8 +2,10 @@ use std::fs;
 use std::path::Path;
 
 use super::{Fjall, unfinished};
-use crate::storage::disk::{Engine as _, Kind as _, Position, Writes};
-use crate::storage::{Read, Revision};
+use crate::storage::{
+    Read, Revision,
+    disk::{Engine as _, Kind as _, Position, Writes},
+};
 
 /// A database with one row, or without.
 fn database(path: &Path, row: bool) {
