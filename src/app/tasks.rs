@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::admission::{Figures, Refused};
 use crate::api::Admission;
 use crate::memory::{Memory, Worked};
 use crate::telemetry;
@@ -40,7 +41,7 @@ pub(super) fn start(
         tokio::spawn(forget(a(), s())),
     ];
     if collected {
-        tasks.push(tokio::spawn(observe(m(), s())));
+        tasks.push(tokio::spawn(observe(m(), a(), s())));
     }
     tasks
 }
@@ -90,7 +91,11 @@ async fn forget(admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
 }
 
 /// Sets the gauges that nobody sets by doing something, until the stop.
-async fn observe(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+async fn observe(
+    memory: Arc<Memory>,
+    admission: Arc<Admission>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let process = metrics_process::Collector::default();
     let mut ticks = tokio::time::interval(OBSERVE_EVERY);
     loop {
@@ -101,10 +106,23 @@ async fn observe(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
         process.collect();
         telemetry::tasks(tokio::runtime::Handle::current().metrics().num_alive_tasks());
         telemetry::observe_log();
+        note_admission(&admission.figures());
         if let Err(failure) = memory.observe().await {
             tracing::warn!(reason = failure.reason().text(), "jobs cannot be read: {failure}");
         }
     }
+}
+
+fn note_admission(figures: &Figures) {
+    for (name, lane) in [("reads", &figures.reads), ("writes", &figures.writes)] {
+        let (in_flight, waiting) = (lane.in_flight.iter().sum(), lane.waiting.iter().sum());
+        telemetry::admission_lane(name, lane.limit, in_flight, waiting);
+    }
+    for (cause, calls) in Refused::ALL.into_iter().zip(figures.refused) {
+        telemetry::admission_refused(cause.text(), calls);
+    }
+    telemetry::admission_bytes("requests", figures.request_bytes);
+    telemetry::admission_bytes("answers", figures.answer_bytes);
 }
 
 /// Waits for a time; for ever without one.

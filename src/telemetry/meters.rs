@@ -128,6 +128,23 @@ pub fn jobs_lag(due: usize, oldest_ms: i64) {
     gauge!(names::JOBS_OLDEST_DUE_SECONDS).set(oldest_ms.max(0) as f64 / 1_000.0);
 }
 
+/// Notes how full a lane of admission is: calls that may be worked on, that are, and that wait.
+pub fn admission_lane(lane: &'static str, limit: usize, in_flight: usize, waiting: usize) {
+    gauge!(names::ADMISSION_LIMIT, "lane" => lane).set(limit as f64);
+    gauge!(names::ADMISSION_IN_FLIGHT, "lane" => lane).set(in_flight as f64);
+    gauge!(names::ADMISSION_WAITING, "lane" => lane).set(waiting as f64);
+}
+
+/// Notes how many calls admission has refused for a cause since the start.
+pub fn admission_refused(cause: &'static str, calls: u64) {
+    counter!(names::ADMISSION_REFUSED, "cause" => cause).absolute(calls);
+}
+
+/// Notes how many bytes of memory `requests` or `answers` take.
+pub fn admission_bytes(of: &'static str, bytes: u64) {
+    gauge!(names::ADMISSION_BYTES, "of" => of).set(bytes as f64);
+}
+
 /// Notes the end of an attempt at a job.
 pub fn job_ended(outcome: JobOutcome) {
     METERS.jobs[outcome as usize].increment(1);

@@ -77,6 +77,16 @@ table! {
         "Calls that have begun and not ended.";
     ERRORS = "keepsake_errors_total", Kind::Counter, ["reason"], "refusals",
         "Refusals by the stable reason of the table of errors.";
+    ADMISSION_LIMIT = "keepsake_admission_limit", Kind::Gauge, ["lane"], "calls",
+        "How many calls may be worked on at a time now: `reads` or `writes`.";
+    ADMISSION_IN_FLIGHT = "keepsake_admission_in_flight", Kind::Gauge, ["lane"], "calls",
+        "Calls that are worked on.";
+    ADMISSION_WAITING = "keepsake_admission_waiting", Kind::Gauge, ["lane"], "calls",
+        "Calls that wait to be worked on.";
+    ADMISSION_REFUSED = "keepsake_admission_refused_total", Kind::Counter, ["cause"], "calls",
+        "Calls that were refused before any work, by what there was too much of.";
+    ADMISSION_BYTES = "keepsake_admission_bytes", Kind::Gauge, ["of"], "bytes",
+        "Memory for `requests` that arrive or wait, and for `answers` that are not read yet.";
     CONTEXT_USED_TOKENS = "keepsake_context_used_tokens", Kind::Histogram(TOKENS), [], "tokens",
         "Tokens that a context used.";
     CONTEXT_SAVED_TOKENS = "keepsake_context_saved_tokens_total", Kind::Counter, [], "tokens",
