@@ -74,11 +74,16 @@ impl Kind for Sled {
     }
 }
 
-/// Removes snapshots that a process was ended in the middle of writing: sled would take one of them
-/// for the latest and refuse the folder.
+/// Removes what a process was ended in the middle of writing and sled would refuse the folder for:
+/// snapshots, of which it would take one for the latest, and its settings from a first start that
+/// did not come to its file of data.
 fn remove_unfinished(path: &Path) -> io::Result<()> {
     if !path.exists() {
         return Ok(());
+    }
+    let settings = path.join("conf");
+    if settings.exists() && !path.join("db").exists() {
+        fs::remove_file(settings)?;
     }
     for entry in fs::read_dir(path)? {
         let path = entry?.path();

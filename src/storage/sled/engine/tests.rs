@@ -52,6 +52,16 @@ fn check_sees(found: Vec<Row>, model: &Model, order: Order, limit: usize) {
     assert!(found == expected, "{found:?}\n{expected:?}");
 }
 
+#[test]
+fn settings_that_a_first_start_did_not_finish_are_made_anew() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("sled");
+    fs::create_dir(&path).expect("the folder can be made");
+    fs::write(path.join("conf"), "segment_size: 2").expect("it can be written");
+    drop(open(folder.path()));
+    assert!(path.join("db").exists());
+}
+
 /// One of nine keys, and a value of no, one or several parts, or its deletion.
 fn write() -> impl Strategy<Value = (Bytes, Option<usize>)> {
     let bytes = prop_oneof![
