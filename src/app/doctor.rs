@@ -48,7 +48,12 @@ pub async fn examine(settings: &Settings, repair: bool) -> Vec<Line> {
         let text = format!("`{}` holds no data of this program", folder.display());
         return vec![Line::new("folder", Level::Bad, text)];
     }
-    let mut lines = vec![permissions(folder), mark(folder), aside(folder), space(folder)];
+    let mut lines = vec![
+        permissions(folder),
+        mark(folder),
+        aside(folder),
+        space(folder, settings.free_bytes_min),
+    ];
     lines.extend(["server.key", "dev.key"].map(|name| secret(folder, name)).into_iter().flatten());
     let store = match open_store(settings).await {
         Ok((store, _)) => store,
@@ -105,12 +110,15 @@ fn aside(folder: &Path) -> Line {
     }
 }
 
-fn space(folder: &Path) -> Line {
+fn space(folder: &Path, free_bytes_min: u64) -> Line {
     let free = match rustix::fs::statvfs(folder) {
         Ok(found) => found.f_bavail.saturating_mul(found.f_frsize),
         Err(error) => return Line::new("space", Level::Warn, format!("is not told: {error}")),
     };
     let text = format!("{} MiB are free", free >> 20);
+    if free < free_bytes_min {
+        return Line::new("space", Level::Bad, format!("{text}: writes are refused until more is"));
+    }
     match free < FREE_BYTES_MIN {
         true => Line::new("space", Level::Warn, format!("{text}: make room before writes stop")),
         false => Line::new("space", Level::Ok, text),

@@ -277,7 +277,7 @@ pub fn incarnation_named_by(purge: &[u8]) -> Option<Incarnation> {
 /// The id at the end of a key, after the last NUL or the letter; empty when it is no text.
 pub fn last_id(key: &[u8]) -> &str {
     let start = key.iter().rposition(|b| *b == 0).unwrap_or(0) + 1;
-    std::str::from_utf8(&key[start..]).unwrap_or_default()
+    key.get(start..).and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default()
 }
 
 /// The first key after all keys that begin with `prefix`.

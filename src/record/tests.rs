@@ -37,6 +37,7 @@ fn a_key_names_what_it_was_made_of() {
     assert_eq!(keys::incarnation_named_by(&purge), Some(Incarnation([3; 16])));
     assert_eq!(keys::last_id(&keys::head(&tenant("t"), &session("s-1"))), "s-1");
     assert_eq!(keys::last_id(&keys::tenant(&tenant("t-1"))), "t-1");
+    assert_eq!(keys::last_id(b""), "");
 }
 
 #[test]
