@@ -66,6 +66,11 @@ pub(super) async fn dev_key(
     memory: &Memory,
 ) -> Result<Option<String>, StartError> {
     let path = settings.data.join("dev.key");
+    if let Err(source) = fs::File::open(&path)
+        && source.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!("`dev.key` cannot be read: {source}");
+    }
     if settings.engine != Engine::Memory
         && let Ok(text) = fs::read_to_string(&path)
         && memory.authenticate(text.trim()).await.is_ok()
