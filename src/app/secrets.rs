@@ -66,16 +66,16 @@ pub(super) async fn dev_key(
     memory: &Memory,
 ) -> Result<Option<String>, StartError> {
     let path = settings.data.join("dev.key");
-    if let Err(source) = fs::File::open(&path)
-        && source.kind() != io::ErrorKind::NotFound
+    let written = match settings.engine {
+        Engine::Memory => None,
+        Engine::Fjall | Engine::Sled => {
+            dev_key_in(&path).map_err(|source| folder_error(settings, source))?
+        }
+    };
+    if let Some(key) = written
+        && memory.authenticate(&key).await.is_ok()
     {
-        tracing::warn!("`dev.key` cannot be read: {source}");
-    }
-    if settings.engine != Engine::Memory
-        && let Ok(text) = fs::read_to_string(&path)
-        && memory.authenticate(text.trim()).await.is_ok()
-    {
-        return Ok(Some(text.trim().to_owned()));
+        return Ok(Some(key));
     }
     let tenant = TenantId::parse(DEV_TENANT).expect("the name is an id");
     let new = NewTenant { tenant: tenant.clone(), policy: Policy::initial() };
@@ -101,4 +101,15 @@ pub(super) async fn dev_key(
     }
     memory.create_key_as(&tenant, &key, None, fresh).await.map_err(StartError::Prepare)?;
     Ok(Some(secret))
+}
+
+/// What stands in `dev.key`; `None` when there is no such file.
+fn dev_key_in(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(io::Error::new(error.kind(), format!("`dev.key` cannot be read: {error}")))
+        }
+    }
 }
