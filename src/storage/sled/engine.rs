@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::super::disk::{Engine, EngineError, Position, RING_GROUPS, Recovered, Writes, caught};
 use super::super::{Order, Read, Revision, Row};
 use super::error::SledError;
+use super::nudge::Nudge;
 use super::rows::{self, Record, Valued};
 use super::undo::{Before, Reader, Undo};
 
@@ -31,15 +32,19 @@ pub struct SledEngine {
     /// sled's file of data, opened once more: an error of writing it back is told to each opening.
     data: File,
     undo: Undo,
+    nudge: Nudge,
 }
 
 impl SledEngine {
     pub(super) fn open(path: &Path, database: ::sled::Db) -> Result<Self, EngineError> {
         let rows = database.open_tree("record").map_err(|error| told(error, path))?;
-        database.flush().map_err(|error| told(error, path))?;
+        let again = rows.clone();
+        // What it finds is found by the flush that it wakes, too.
+        let nudge = Nudge::new(move || drop(again.flush()));
+        nudge.during(|| database.flush()).map_err(|error| told(error, path))?;
         let data = super::open_data(path).map_err(EngineError::new)?;
         let (path, database) = (path.to_owned(), Some(database));
-        Ok(Self { path, database, rows, data, undo: Undo::default() })
+        Ok(Self { path, database, rows, data, undo: Undo::default(), nudge })
     }
 
     fn told(&self, error: impl Into<SledError>) -> EngineError {
@@ -95,8 +100,10 @@ impl SledEngine {
             }
         }
         batch.insert(rows::group_key(&position), rows::encode_group(&position));
-        self.rows.apply_batch(batch)?;
-        self.rows.flush().map(drop)
+        self.nudge.during(|| {
+            self.rows.apply_batch(batch)?;
+            self.rows.flush().map(drop)
+        })
     }
 
     fn rows(&self, reader: &Reader<'_>, read: &Read) -> Result<Vec<Row>, EngineError> {

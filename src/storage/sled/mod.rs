@@ -3,6 +3,7 @@
 
 mod engine;
 mod error;
+mod nudge;
 mod rows;
 mod undo;
 
