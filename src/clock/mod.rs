@@ -69,6 +69,11 @@ impl ManualClock {
         self.now_ms.fetch_add(ms.max(0), Ordering::Relaxed);
     }
 
+    /// Sets the clock back by `ms` milliseconds, as somebody may do with that of a machine.
+    pub fn set_back(&self, ms: i64) {
+        self.now_ms.fetch_sub(ms.max(0), Ordering::Relaxed);
+    }
+
     /// Moves the clock to `time`, unless it is there or later already.
     pub fn advance_to(&self, time: Timestamp) {
         self.now_ms.fetch_max(time.0, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use crate::planted::{self, Bug};
 use crate::pool::{Pool, compute};
 use crate::record::{ChangeRow, Head, JobKind, JobRow, SummaryMethod, SummaryRow, decode, keys};
 use crate::sessions::{
-    Draft, Revised, Summarized, marks, plan_done, plan_due, plan_summary, rests_at,
+    Draft, LEASE_MS, Revised, Summarized, marks, plan_done, plan_due, plan_summary, rests_at,
 };
 use crate::storage::{Batch, Read};
 use crate::summarize::{
@@ -21,7 +21,7 @@ use crate::summarize::{
 };
 use crate::telemetry::summarized;
 use crate::tokens::Tokenizer;
-use crate::types::{Change, Policy, SessionId, TenantId, Turn};
+use crate::types::{Change, Policy, SessionId, TenantId, Timestamp, Turn};
 
 /// How many summaries one lease makes; what is left is due again at once, behind other jobs.
 const STEPS_MAX: usize = 64;
@@ -164,13 +164,19 @@ impl Memory {
         Ok(!found || same.into_inner())
     }
 
-    /// Removes a job whose session is gone.
+    /// Removes a job whose session is gone. One that has ended and is still there keeps it: should
+    /// the clock be set back, the session lives, and has its job.
     async fn forget_job(
         &self,
         tenant: &TenantId,
         lease: &Mutex<Revised<JobRow>>,
     ) -> Result<(), Failure> {
         let job = lease.lock().await;
+        let head = self.get::<Head>(keys::head(tenant, &job.row.session)).await?;
+        if head.is_some_and(|head| head.row.incarnation == job.row.incarnation) {
+            let later = Timestamp(self.now().0.saturating_add(LEASE_MS));
+            return self.commit_job(plan_due(tenant, &job, later)).await;
+        }
         let key = keys::job(tenant, job.row.incarnation, job.row.kind);
         let by_due = keys::job_by_due(job.row.due_at, &key);
         self.commit_plain(Batch::new().delete(by_due).delete(key)).await.map(drop)

@@ -143,3 +143,27 @@ async fn pages_of_summaries_go_on_when_the_one_they_name_was_erased() {
     let begins = |at: usize| next.items[at].0.summary.span.first_seq;
     assert!((0..next.items.len()).all(|at| begins(at) >= last.first_seq), "none comes again");
 }
+
+#[tokio::test]
+async fn a_session_that_ended_and_lives_again_by_a_clock_set_back_has_its_job() {
+    let world = World::embedding().await;
+    filled(&world, "s", 0, 40).await;
+    let ttl_ms = Some(Some(HOUR_MS.unsigned_abs() / 2));
+    let change = Update {
+        session: session("s"),
+        pinned_instructions: None,
+        metadata: None,
+        ttl_ms,
+        kind: None,
+    };
+    world.memory.update_session(&world.tenant, &change, None).await.unwrap();
+    world.clock.advance(7 * HOUR_MS);
+    settle(&world).await;
+    world.clock.set_back(7 * HOUR_MS);
+    let change = Update { ttl_ms: Some(None), ..change };
+    world.memory.update_session(&world.tenant, &change, None).await.unwrap();
+    world.clock.advance(8 * HOUR_MS);
+    settle(&world).await;
+    let life = head(&world, "s").await.incarnation;
+    assert_eq!(summaries(&world, life).await.len(), 1);
+}
