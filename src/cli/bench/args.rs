@@ -116,6 +116,8 @@ pub enum EmbeddingArg {
 pub enum EngineArg {
     /// On disk.
     Fjall,
+    /// On disk, the other engine.
+    Sled,
     /// In memory: what the same calls cost without a disk.
     Memory,
 }
@@ -176,6 +178,10 @@ pub struct ServerArgs {
     /// temporary one].
     #[arg(long, value_name = "FOLDER")]
     pub(super) store: Option<PathBuf>,
+    /// Gives the server one half of the cores and what sends the other, so that a flood takes the
+    /// server no core.
+    #[arg(long)]
+    pub(super) apart: bool,
     /// Measures at once, while turns still wait for their vectors.
     #[arg(long)]
     pub(super) unsettled: bool,

@@ -12,6 +12,7 @@ use tokio::sync::mpsc as async_mpsc;
 use tonic::Status;
 use uuid::Uuid;
 
+use super::cores::Halves;
 use super::server::Target;
 use super::talk::{Talk, session_id};
 use super::tally::{Operation, Tally};
@@ -53,6 +54,8 @@ pub struct Load<'a> {
     pub connections: usize,
     /// See `connections`.
     pub threads: usize,
+    /// Whether they have cores that the server has not.
+    pub apart: bool,
 }
 
 /// When a row is measured.
@@ -113,9 +116,15 @@ fn share(count: usize, threads: usize, thread: usize) -> usize {
 }
 
 fn run(load: &Load<'_>, thread: usize, start: impl Fn() -> Window) -> Result<Tally, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Error::Internal(format!("cannot start a thread: {e}")));
-    let connected = runtime.and_then(|runtime| {
+    let runtime = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|e| Error::Internal(format!("cannot start a thread: {e}")))
+    };
+    let placed = match load.apart {
+        true => Halves::new().and_then(|halves| halves.move_to_loads()),
+        false => Ok(()),
+    };
+    let connected = placed.and_then(|()| runtime()).and_then(|runtime| {
         let settings = load.target.settings(load.deadline);
         let count = share(load.connections, load.threads, thread).max(1);
         let clients = runtime.block_on(async {
@@ -239,7 +248,7 @@ impl Sender<'_> {
         }
         let request = v1::BuildContextRequest {
             session_id: session_id(session),
-            query: load.talk.question(&mut rng).to_owned(),
+            query: load.talk.question(&mut rng),
             budget_tokens: load.budget,
             format: v1::Format::OpenaiChat.into(),
             ..Default::default()

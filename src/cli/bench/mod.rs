@@ -5,6 +5,7 @@
 //! during the warm-up.
 
 mod args;
+mod cores;
 mod load;
 mod metrics;
 mod report;
@@ -22,6 +23,11 @@ pub use args::BenchArgs;
 use report::Report;
 use scenarios::Bench;
 use talk::Talk;
+
+fn cores(apart: bool) -> String {
+    let whose = if apart { "half the server's, half the load's" } else { "shared by both" };
+    whose.to_owned()
+}
 
 /// Runs a benchmark to its end and writes its report.
 pub(super) async fn run(
@@ -43,6 +49,7 @@ pub(super) async fn run(
         ("embedding", format!("{:?}", load.server.embedding).to_lowercase()),
         ("engine", format!("{:?}", load.server.engine).to_lowercase()),
         ("share of appends", load.append_share.to_string()),
+        ("cores", cores(load.server.apart)),
         ("budget of contexts, tokens", load.budget.to_string()),
     ];
     let report = Report { head, ..Report::default() };

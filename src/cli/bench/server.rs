@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::args::{EmbeddingArg, EngineArg, ServerArgs};
+use super::cores::Halves;
 use super::metrics::Metrics;
 use super::watch::Watch;
 use crate::cli::{ClientArgs, Error, Settings};
@@ -114,7 +115,12 @@ impl Server {
             command.env("KEEPSAKE_LOG_FILTER", "warn");
         }
         let began = Instant::now();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut spawn = || command.spawn();
+        let child = match args.apart {
+            true => Halves::new()?.with_servers(spawn),
+            false => spawn(),
+        };
         let mut child = child.map_err(failed)?;
         let stdout = child.stdout.take().expect("it is piped");
         let mut server = Self {
@@ -170,6 +176,7 @@ impl Drop for Server {
 fn engine(arg: EngineArg) -> &'static str {
     match arg {
         EngineArg::Fjall => "fjall",
+        EngineArg::Sled => "sled",
         EngineArg::Memory => "memory",
     }
 }

@@ -118,6 +118,7 @@ impl<'a> Stage<'a> {
             seed: self.args.seed,
             connections: self.args.connections.unwrap_or(usual),
             threads,
+            apart: self.args.server.apart,
         }
     }
 

@@ -118,9 +118,10 @@ impl Talk {
         }
     }
 
-    /// One of the questions.
-    pub fn question(&self, rng: &mut Rng) -> &str {
-        &self.questions[rng.usize(..self.questions.len())]
+    /// One of the questions, in words that were not asked before: else its vector would be known.
+    pub fn question(&self, rng: &mut Rng) -> String {
+        let question = &self.questions[rng.usize(..self.questions.len())];
+        format!("{question} {}", rng.u32(..))
     }
 }
 
