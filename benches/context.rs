@@ -162,11 +162,23 @@ impl Service {
 }
 
 fn of_session(session: &SessionId) -> Target {
-    Target { session: Some(session.clone()), user: None, scope: Scope::Session, deadline: None }
+    Target {
+        session: Some(session.clone()),
+        user: None,
+        scope: Scope::Session,
+        deadline: None,
+        hurried: false,
+    }
 }
 
 fn of_user(user: &UserId) -> Target {
-    Target { session: None, user: Some(user.clone()), scope: Scope::User, deadline: None }
+    Target {
+        session: None,
+        user: Some(user.clone()),
+        scope: Scope::User,
+        deadline: None,
+        hurried: false,
+    }
 }
 
 /// The two engines: in memory, and on disk in `folder`.

@@ -106,6 +106,8 @@ pub struct Gate<T> {
     recent: [Option<(T, Duration)>; 2],
     /// Since when some interactive call waits.
     standing_since: Option<Duration>,
+    /// Until when it counts as overloaded, though the queue ran empty.
+    overloaded_until: Duration,
     tickets: u64,
     picks: u64,
     took_seconds: f64,
@@ -125,6 +127,7 @@ impl<T: Clone + Eq + Hash> Gate<T> {
             queues: [FairQueue::new(), FairQueue::new()],
             recent: [None, None],
             standing_since: None,
+            overloaded_until: Duration::ZERO,
             tickets: 0,
             picks: 0,
             took_seconds: 0.0,
@@ -149,6 +152,7 @@ impl<T: Clone + Eq + Hash> Gate<T> {
         let patience = ask.deadline.map_or(allowed, |end| allowed.min(end.saturating_sub(now)));
         let expected = self.expected_wait(ask);
         if expected > patience {
+            self.note_refused(ask.class, now);
             return Arrival::Refused { why: Refused::WaitTooLong, retry: self.retry(expected) };
         }
         let ousted = match self.make_room(ask) {
@@ -208,6 +212,7 @@ impl<T: Clone + Eq + Hash> Gate<T> {
         self.note_empty();
         let waited = now.saturating_sub(waiting.since);
         if waited > patience {
+            self.note_refused(class, now);
             let retry = self.retry(waited);
             return Some(Granted::Expired { ticket: waiting.ticket, retry });
         }
@@ -295,14 +300,26 @@ impl<T: Clone + Eq + Hash> Gate<T> {
         }
     }
 
-    /// How long a call may wait now. A queue that was never empty for as long as calls may wait is
-    /// no burst: then what waits long would only be answered too late, and whoever comes waits
-    /// shortly or not at all (controlled delay, as in "Fail at Scale", ACM Queue 13(8), 2015, after
-    /// CoDel).
-    fn patience(&self, class: Class, now: Duration) -> Duration {
+    /// A refusal of an overloaded gate says that it still is: that its queue ran empty, of calls
+    /// that were sent away, is no sign of rest.
+    fn note_refused(&mut self, class: Class, now: Duration) {
+        if class == Class::Interactive && self.is_overloaded(now) {
+            self.overloaded_until = now + self.bounds.wait_max;
+        }
+    }
+
+    /// A queue that was never empty for as long as calls may wait is no burst: then what waits long
+    /// would only be answered too late, and whoever comes waits shortly or not at all (controlled
+    /// delay, as in "Fail at Scale", ACM Queue 13(8), 2015, after CoDel). It is over when nobody
+    /// had to be refused for as long.
+    fn is_overloaded(&self, now: Duration) -> bool {
         let since = self.standing_since.unwrap_or(now);
-        let is_overloaded = now.saturating_sub(since) > self.bounds.wait_max;
-        match (class, is_overloaded) {
+        now < self.overloaded_until || now.saturating_sub(since) > self.bounds.wait_max
+    }
+
+    /// How long a call may wait now.
+    fn patience(&self, class: Class, now: Duration) -> Duration {
+        match (class, self.is_overloaded(now)) {
             (Class::Interactive, true) => self.bounds.wait_overloaded_max,
             (Class::Interactive, false) => self.bounds.wait_max,
             (Class::Ingest, _) => self.bounds.wait_max * INGEST_PATIENCE,

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use tonic::{Request, Response, Status};
 
 use crate::api::{
+    admit::Hurried,
     call::{Calls, answer, refused},
     deadline::deadline,
     parse::{Faults, INSTRUCTIONS_BYTES_MAX},
-    parse_context, parse_turn, render, render_context,
+    parse_context::{self, Patience},
+    parse_turn, render, render_context,
 };
 use crate::error::{Failure, Reason};
 use crate::memory::{Answered, TurnPage};
@@ -280,8 +282,8 @@ impl MemoryApi {
         request: Request<pb::BuildContextRequest>,
     ) -> Result<Response<pb::BuildContextResponse>, Failure> {
         let caller = self.calls.caller(request.metadata(), Scopes::READ).await?;
-        let deadline = deadline(request.metadata().as_ref());
-        let build = parse_context::build(request.into_inner(), deadline)?;
+        let patience = patience(&request);
+        let build = parse_context::build(request.into_inner(), patience)?;
         let memory = &self.calls.memory;
         let built = memory.build_context(&caller.tenant, &caller.policy, build).await?;
         Ok(Response::new(render_context::context(built, caller.policy.version)))
@@ -292,11 +294,17 @@ impl MemoryApi {
         request: Request<pb::SearchRequest>,
     ) -> Result<Response<pb::SearchResponse>, Failure> {
         let caller = self.calls.caller(request.metadata(), Scopes::READ).await?;
-        let deadline = deadline(request.metadata().as_ref());
-        let explain = request.get_ref().explain;
-        let search = parse_context::search(request.into_inner(), deadline)?;
+        let (patience, explain) = (patience(&request), request.get_ref().explain);
+        let search = parse_context::search(request.into_inner(), patience)?;
         let found = self.calls.memory.search(&caller.tenant, &caller.policy, search).await?;
         Ok(Response::new(render_context::found(found, caller.policy.version, explain)))
+    }
+}
+
+fn patience<T>(request: &Request<T>) -> Patience {
+    Patience {
+        deadline: deadline(request.metadata().as_ref()),
+        hurried: request.extensions().get::<Hurried>().is_some(),
     }
 }
 

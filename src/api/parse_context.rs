@@ -19,17 +19,26 @@ pub const BUDGET_TOKENS_MAX: u32 = 1_000_000;
 pub const TOP_K_MAX: u32 = 1_000;
 const TOP_K_DEFAULT: u32 = 10;
 
+/// How long a call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// When its caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// Whether others wait for its place.
+    pub hurried: bool,
+}
+
 /// A request for a context.
 ///
 /// # Errors
 /// `INVALID_REQUEST` with every faulty field; `COLLECTION_NOT_FOUND`.
 pub fn build(
     request: pb::BuildContextRequest,
-    deadline: Option<Instant>,
+    patience: Patience,
 ) -> Result<BuildRequest, Failure> {
     let mut faults = Faults::default();
     let ids = (request.session_id.as_str(), request.user_id.as_str());
-    let target = target(&mut faults, ids, request.scope, deadline);
+    let target = target(&mut faults, ids, request.scope, patience);
     faults.text("query", &request.query, QUERY_BYTES_MAX);
     faults.text("model", &request.model, NAME_BYTES_MAX);
     faults.text("instructions", &request.instructions, INSTRUCTIONS_BYTES_MAX);
@@ -69,13 +78,10 @@ pub fn build(
 ///
 /// # Errors
 /// `INVALID_REQUEST` with every faulty field; `COLLECTION_NOT_FOUND`.
-pub fn search(
-    request: pb::SearchRequest,
-    deadline: Option<Instant>,
-) -> Result<SearchRequest, Failure> {
+pub fn search(request: pb::SearchRequest, patience: Patience) -> Result<SearchRequest, Failure> {
     let mut faults = Faults::default();
     let ids = (request.session_id.as_str(), request.user_id.as_str());
-    let target = target(&mut faults, ids, request.scope, deadline);
+    let target = target(&mut faults, ids, request.scope, patience);
     faults.required_text("query", &request.query, QUERY_BYTES_MAX);
     if request.top_k > TOP_K_MAX {
         faults.add("top_k", format!("must be at most {TOP_K_MAX}"));
@@ -119,7 +125,7 @@ fn target(
     faults: &mut Faults,
     (session, user): (&str, &str),
     scope: i32,
-    deadline: Option<Instant>,
+    patience: Patience,
 ) -> Option<Target> {
     if session.is_empty() && user.is_empty() {
         faults.add("session_id", "must be given, or `user_id`");
@@ -136,7 +142,8 @@ fn target(
             Scope::Session
         }
     };
-    Some(Target { session, user, scope, deadline })
+    let Patience { deadline, hurried } = patience;
+    Some(Target { session, user, scope, deadline, hurried })
 }
 
 fn filter(faults: &mut Faults, filter: Option<&pb::Filter>) -> Filter {

@@ -8,7 +8,7 @@ use crate::config::Limits;
 
 /// Reads for every core that run at a time at least: one computes, the others wait for a vector, a
 /// row or the socket.
-const READS_PER_CORE: usize = 4;
+const READS_PER_CORE: usize = 2;
 /// Where the limits begin, as long as nothing is known: a few times their floor.
 const INITIAL_OVER_MIN: usize = 2;
 /// By what factor calls may take longer than unloaded before their limit goes down. Reads are as

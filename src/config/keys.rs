@@ -131,7 +131,7 @@ pub const KEYS: &[Key] = &[
         env: "KEEPSAKE_LIMITS_READS_MIN",
         default: Some("0"),
         is_text: false,
-        doc: "How many reads run at a time at least, under any load; 0: four for every core.",
+        doc: "How many reads run at a time at least, under any load; 0: two for every core.",
     },
     Key {
         path: "limits.reads_max",

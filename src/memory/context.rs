@@ -11,11 +11,12 @@ use crate::context::{
 use crate::error::{Failure, Reason};
 use crate::memory::{
     Degraded, Filter, Memory, Target,
+    behind::wait_of,
+    heavy::nearby,
     partition::Partition,
     query::Corpus,
     search::{Asked, Meaning, Ranked, Wanted, rank_corpus},
 };
-use crate::pool::compute;
 use crate::retrieve::SignalValue;
 use crate::telemetry::{context_built, degraded, note_tokens};
 use crate::tokens::Model;
@@ -105,13 +106,15 @@ impl Memory {
         let meaning = match policy.retrieval.retrieved_turns_max {
             0 => Meaning::Unwanted,
             _ => {
-                let by = (policy, as_of, request.target.deadline);
+                let by = (policy, as_of, wait_of(&request.target));
                 let given = unappended(&corpus, &request);
                 self.meaning(tenant, &corpus, given, by).await
             }
         };
         let policy = policy.clone();
-        let built = compute(self.pool.as_ref(), move || {
+        let brought = request.query.len() + request.instructions.len();
+        let is_light = corpus.is_light(brought, Some(&model.tokenizer));
+        let built = nearby(self.pool.as_ref(), is_light, move || {
             let by = Basis { policy: &policy, model, budget_tokens, as_of, meaning };
             build_from(&corpus, &request, by)
         });

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tokio::sync::Semaphore;
 
-use crate::pool::{Pool, compute};
+use crate::pool::{Broken, Pool, compute};
 
 /// Text of fewer bytes than this is read on the spot: it takes a few milliseconds.
 const LIGHT_BYTES: usize = 32 * 1024;
@@ -55,4 +55,17 @@ impl Heavy {
         drop(waiting);
         done
     }
+}
+
+/// Computes something that is light (see `Corpus::is_light`) or not: where it is called,
+/// or by the pool.
+///
+/// # Errors
+/// [`Broken`], as [`compute`].
+pub(super) async fn nearby<T: Send + 'static>(
+    pool: &dyn Pool,
+    is_light: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Broken> {
+    if is_light { Ok(work()) } else { compute(pool, work).await }
 }

@@ -262,6 +262,11 @@ impl Partition {
         self.turns.push(turn);
     }
 
+    /// Bytes of the text of its turns.
+    pub fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+
     /// About how many bytes of memory it takes.
     pub fn bytes(&self) -> usize {
         let counts: usize =

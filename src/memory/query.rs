@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Reason};
 use crate::memory::{Memory, partition::Partition, partitions::Shared};
+use crate::tokens::Tokenizer;
 use crate::types::{Change, Metadata, Role, SessionId, TenantId, Timestamp, Turn, UserId};
 
 /// Where retrieval looks.
@@ -28,6 +29,8 @@ pub struct Target {
     pub scope: Scope,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// Whether others wait for its place: what it may lack is not waited for long.
+    pub hurried: bool,
 }
 
 /// Which turns retrieval may return; the default lets all pass.
@@ -91,12 +94,29 @@ pub(super) struct Corpus {
     pub timed_out: bool,
 }
 
+/// Turns, their text and that of a request up to which a corpus [`Corpus::is_light`].
+const LIGHT_TURNS: usize = 1_000;
+const LIGHT_BYTES: usize = 256 << 10;
+const LIGHT_TEXT_BYTES: usize = 4 << 10;
+
 impl Corpus {
     /// All copies, locked for reading in the order of their ids, so that no two readers wait for
     /// each other's writers.
     pub fn read(&self) -> Vec<RwLockReadGuard<'_, Partition>> {
         let copies = self.copies.iter();
         copies.map(|(_, copy)| copy.read().expect("no writer panics")).collect()
+    }
+
+    /// Whether ranking these turns, or building a context of them, takes well below a millisecond:
+    /// less than it costs to hand it to another thread and back while others call too. `text_bytes`
+    /// is what the request brings along, `counts_for` the tokenizer when tokens are counted.
+    pub fn is_light(&self, text_bytes: usize, counts_for: Option<&Tokenizer>) -> bool {
+        let copies = self.read();
+        let is_counted = |copy: &Partition| counts_for.is_none_or(|by| copy.is_counted(by));
+        text_bytes <= LIGHT_TEXT_BYTES
+            && copies.iter().map(|copy| copy.turns().len()).sum::<usize>() <= LIGHT_TURNS
+            && copies.iter().map(|copy| copy.text_bytes()).sum::<usize>() <= LIGHT_BYTES
+            && copies.iter().all(|copy| is_counted(copy))
     }
 }
 

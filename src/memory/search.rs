@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLockReadGuard};
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::error::Failure;
-use crate::memory::{Degraded, Filter, Memory, Target, partition::Partition, query::Corpus};
-use crate::pool::compute;
+use crate::memory::{
+    Degraded, Filter, Memory, Target, behind::wait_of, heavy::nearby, partition::Partition,
+    query::Corpus,
+};
 use crate::record::SessionKind;
 use crate::retrieve::{
     ChatKind, Decision, Hit, Mode, NoSignal, Query, Request, SignalValue, Source, Weights, rank,
@@ -318,7 +320,7 @@ impl Memory {
         tenant: &TenantId,
         corpus: &Corpus,
         given: Option<&str>,
-        (policy, as_of, deadline): (&Policy, Timestamp, Option<Instant>),
+        (policy, as_of, wait): (&Policy, Timestamp, Duration),
     ) -> Meaning {
         if policy.retrieval_mode == RetrievalMode::Words || corpus.timed_out {
             return Meaning::Unwanted;
@@ -342,7 +344,7 @@ impl Memory {
         };
         let Some(embeddable) = embeddable else { return Meaning::Unwanted };
         let text = embeddable.text.clone();
-        match self.question_vector(tenant, embeddable, deadline).await {
+        match self.question_vector(tenant, embeddable, wait).await {
             Ok(vector) => Meaning::Of(Meant { text, vector, embedder: embedder.key().into() }),
             Err(degraded) => Meaning::Lacking(degraded),
         }
@@ -360,10 +362,11 @@ impl Memory {
     ) -> Result<Found, Failure> {
         let as_of = request.as_of.unwrap_or_else(|| self.clock.now());
         let corpus = self.corpus(tenant, &request.target, &policy.retrieval.language).await?;
-        let by = (policy, as_of, request.target.deadline);
+        let by = (policy, as_of, wait_of(&request.target));
         let meaning = self.meaning(tenant, &corpus, Some(&request.query), by).await;
         let policy = policy.clone();
-        let found = compute(self.pool.as_ref(), move || {
+        let is_light = corpus.is_light(request.query.len(), None);
+        let found = nearby(self.pool.as_ref(), is_light, move || {
             let copies = corpus.read();
             let turns = corpus.own.map(|own| copies[own].turns()).unwrap_or_default();
             let asked = Asked::of(turns, Some(&request.query));

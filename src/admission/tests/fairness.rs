@@ -259,3 +259,25 @@ proptest::proptest! {
         proptest::prop_assert!(inside.is_empty() && waiting.is_empty());
     }
 }
+
+#[test]
+fn a_queue_that_ran_empty_of_refused_calls_is_overloaded_until_it_had_a_rest() {
+    let mut gate = Gate::new(fixed(1), 1);
+    let call = ask("a", Class::Interactive);
+    let patience = |gate: &mut Tenants, now| match gate.arrive(&call, now) {
+        Arrival::Waits { until, .. } => until - now,
+        other => panic!("it should wait: {other:?}"),
+    };
+    assert_eq!(gate.arrive(&call, ms(0)), Arrival::In);
+    assert_eq!(patience(&mut gate, ms(0)), ms(100), "a burst may wait");
+    assert_eq!(patience(&mut gate, ms(90)), ms(100));
+    // The queue stood for more than 100 ms: those who waited long are sent away, and it is empty.
+    assert!(ends(&mut gate, "a", ms(110)).is_empty());
+    assert_eq!((gate.load().in_flight, gate.load().waiting), (0, 0));
+    assert_eq!(gate.arrive(&call, ms(111)), Arrival::In);
+    assert_eq!(patience(&mut gate, ms(112)), ms(5), "this was no rest");
+    assert_eq!(ends(&mut gate, "a", ms(113)), ["a"]);
+    assert_eq!(patience(&mut gate, ms(209)), ms(5));
+    assert_eq!(ends(&mut gate, "a", ms(209)), ["a"]);
+    assert_eq!(patience(&mut gate, ms(211)), ms(100), "nobody was refused for 100 ms");
+}

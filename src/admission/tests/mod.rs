@@ -16,7 +16,7 @@ fn ms(ms: u64) -> Duration {
 /// The bounds of reads on two cores.
 fn bounds() -> GateBounds {
     GateBounds {
-        limit: LimitBounds { min: 8, max: 256, initial: 16, tolerance: 1.5 },
+        limit: LimitBounds { min: 4, max: 256, initial: 8, tolerance: 1.5 },
         waiting_max: 64,
         wait_max: ms(100),
         wait_overloaded_max: ms(5),

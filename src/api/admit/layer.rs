@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 
 use crate::admission::Ask;
 use crate::api::{
-    admit::{Admission, Lane, Method, answer, class_of, method, request},
+    admit::{Admission, Hurried, Lane, Method, answer, class_of, method, request},
     call::credential,
     deadline::deadline,
     status,
@@ -103,11 +103,19 @@ impl AdmissionLayer {
         let deadline = deadline(request.headers());
         let deadline =
             deadline.map(|end| end.saturating_duration_since(admission.began.into_std()));
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let request::Arrived { bytes, room } = request::arrive(admission, &tenant, body).await?;
         let class = class_of(method, bytes.len());
         let ask = Ask { tenant: tenant.clone(), class, kind, deadline };
         let permit = admission.enter(method.lane, ask).await?;
+        if method.lane == Lane::Reads {
+            // A read may compute from here to its answer without a pause. Who is ready meanwhile
+            // arrives first, so that the gate knows how many there are.
+            tokio::task::yield_now().await;
+        }
+        if permit.waited {
+            parts.extensions.insert(Hurried);
+        }
         let answer = inner.call(Request::from_parts(parts, Body::new(Full::new(bytes)))).await;
         let Ok(answer) = answer else { return Ok(answer) };
         let always = method.lane == Lane::Writes;

@@ -89,7 +89,13 @@ pub(super) struct Permit {
     lane: Lane,
     ask: Ask<TenantId>,
     since: Instant,
+    /// Whether it waited in the queue.
+    pub(super) waited: bool,
 }
+
+/// Said of a request whose call waited for its place, and for whose place others wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hurried;
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -216,7 +222,7 @@ impl Admission {
             match shared.gates[lane as usize].arrive(&ask, now) {
                 Arrival::In => {
                     drop(shared);
-                    return Ok(self.permit(lane, ask));
+                    return Ok(self.permit(lane, ask, false));
                 }
                 Arrival::Refused { why, retry } => {
                     drop(shared);
@@ -250,8 +256,8 @@ impl Admission {
         }
     }
 
-    fn permit(self: &Arc<Self>, lane: Lane, ask: Ask<TenantId>) -> Permit {
-        Permit { admission: self.clone(), lane, ask, since: Instant::now() }
+    fn permit(self: &Arc<Self>, lane: Lane, ask: Ask<TenantId>, waited: bool) -> Permit {
+        Permit { admission: self.clone(), lane, ask, since: Instant::now(), waited }
     }
 
     /// A call has gone: the next ones come in.
@@ -275,7 +281,7 @@ impl Admission {
         }
         for (waiter, outcome) in outcomes {
             let outcome = match outcome {
-                Ok(ask) => Ok(self.permit(lane, ask)),
+                Ok(ask) => Ok(self.permit(lane, ask, true)),
                 Err(retry) => Err(self.refuse(Refused::Waited, retry)),
             };
             // Who has gone meanwhile gives the place back: the permit is dropped here.

@@ -14,6 +14,7 @@ pub use backlog::{Backlog, SESSIONS_MAX as BACKLOG_SESSIONS_MAX};
 pub use embedding::PendingVectors;
 pub(super) use embedding::lacking;
 pub use jobs::{Job, Worked};
+pub(super) use question::wait_of;
 pub use question::{BYTES_MAX as QUESTIONS_BYTES_MAX, Questions};
 
 #[cfg(test)]

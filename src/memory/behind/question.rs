@@ -1,12 +1,12 @@
 //! Vectors of questions: from a cache, or embedded while the caller waits, within limits.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moka::sync::Cache;
 
 use crate::embed::Urgency;
-use crate::memory::{Degraded, Memory, query::time_left};
+use crate::memory::{Degraded, Memory, Target, query::time_left};
 use crate::retrieve::Embeddable;
 use crate::telemetry::{self, cache_asked};
 use crate::types::TenantId;
@@ -18,6 +18,15 @@ const ENTRY_BYTES: usize = 128;
 /// How long a question waits for its vector when the caller sets no deadline: a hundred times what
 /// one takes.
 const WAIT_MAX: Duration = Duration::from_millis(500);
+/// How long when others wait for its place: twice what one takes. When more is asked than can be
+/// embedded, most answers go by words then, in place of most calls being refused.
+const WAIT_HURRIED_MAX: Duration = Duration::from_millis(6);
+
+/// How long the question of a request waits for its vector.
+pub(in crate::memory) fn wait_of(target: &Target) -> Duration {
+    let most = if target.hurried { WAIT_HURRIED_MAX } else { WAIT_MAX };
+    time_left(target.deadline).map_or(most, |left| left.min(most))
+}
 
 /// Vectors of questions that were asked before. The tenant is part of the key: how fast an answer
 /// comes tells nobody what others ask.
@@ -53,12 +62,12 @@ impl Memory {
     ///
     /// # Errors
     /// [`Degraded::Language`] when the embedder does not cover its language, [`Degraded::Vector`]
-    /// when it cannot be had before the deadline.
+    /// when it cannot be had within `wait`.
     pub(in crate::memory) async fn question_vector(
         &self,
         tenant: &TenantId,
         asked: Embeddable,
-        deadline: Option<Instant>,
+        wait: Duration,
     ) -> Result<Arc<[f32]>, Degraded> {
         let Some(embedder) = &self.embedder else { return Err(Degraded::Vector) };
         if !asked.language.is_empty() && !embedder.covers(asked.language) {
@@ -70,7 +79,6 @@ impl Memory {
         if let Some(known) = known {
             return Ok(known);
         }
-        let wait = time_left(deadline).map_or(WAIT_MAX, |left| left.min(WAIT_MAX));
         let embedding = embedder.embed(Urgency::Query, vec![key.1.clone()]);
         match tokio::time::timeout(wait, embedding).await {
             Ok(Ok(vectors)) => {

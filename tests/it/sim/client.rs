@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use keepsake::error::{Failure, Reason};
-use keepsake::memory::Memory;
+use keepsake::memory::{Memory, Scope};
 use keepsake::record::Answer;
 use keepsake::types::{Policy, Seq, TenantId};
 use tokio::time::sleep;
@@ -107,14 +107,14 @@ impl Client {
         let erased = async {
             sleep(late).await;
             self.change(&erase).await;
-            self.look_at_user(&name).await;
+            self.look_at(&name, Scope::User).await;
         };
         let again = async {
             sleep(late / 2).await;
-            self.look_at_user(&name).await;
+            self.look_at(&name, Scope::Session).await;
         };
-        futures::join!(self.change(&append), self.look_at_user(&name), erased, again);
-        self.look_at_user(&name).await;
+        futures::join!(self.change(&append), self.look_at(&name, Scope::User), erased, again);
+        self.look_at(&name, Scope::User).await;
     }
 
     fn plain(&self, change: Change) -> Call {

@@ -215,7 +215,8 @@ async fn told(memory: &Memory, of: u8, policy: &Policy, request: &BuildRequest) 
 pub async fn read_all(world: &World, memory: &Memory) {
     for (name, _) in lives(world) {
         let session = Some(session(&name.1));
-        let target = Target { session, user: None, scope: Scope::Session, deadline: None };
+        let target =
+            Target { session, user: None, scope: Scope::Session, deadline: None, hurried: false };
         let asked = request(target, String::new(), BUDGETS[0], Timestamp(0));
         told(memory, name.0, &Policy::initial(), &asked).await;
     }
@@ -250,7 +251,13 @@ pub async fn answers(world: &World) -> Result<(), String> {
     let mut targets: Vec<(u8, Target)> = Vec::new();
     for (name, life) in lives(world) {
         let own = Some(session(&name.1));
-        let target = Target { session: own, user: None, scope: Scope::Session, deadline: None };
+        let target = Target {
+            session: own,
+            user: None,
+            scope: Scope::Session,
+            deadline: None,
+            hurried: false,
+        };
         if life.user.is_some() && world.dice.per_mille(300) {
             targets.push((name.0, Target { scope: Scope::User, ..target.clone() }));
         }
@@ -258,8 +265,13 @@ pub async fn answers(world: &World) -> Result<(), String> {
     }
     for of in 0..TENANTS {
         let who = USERS.map(|name| Some(user(name)));
-        let all =
-            who.map(|user| Target { session: None, user, scope: Scope::User, deadline: None });
+        let all = who.map(|user| Target {
+            session: None,
+            user,
+            scope: Scope::User,
+            deadline: None,
+            hurried: false,
+        });
         targets.extend(all.map(|target| (of, target)));
     }
     for (of, target) in targets {

@@ -43,11 +43,11 @@ impl Client {
         }
     }
 
-    /// Builds a context of a session and all its user's others.
-    pub async fn look_at_user(&self, name: &Name) {
+    /// Builds a context of a session, or of all its user's.
+    pub async fn look_at(&self, name: &Name, scope: Scope) {
         let Outcome::Answered(policy) = self.policy_of(name.0).await else { return };
-        let (own, scope) = (Some(session(&name.1)), Scope::User);
-        let target = Target { session: own, user: None, scope, deadline: None };
+        let own = Some(session(&name.1));
+        let target = Target { session: own, user: None, scope, deadline: None, hurried: false };
         self.build(name, &policy, target).await;
     }
 
@@ -154,14 +154,19 @@ impl Client {
                 user: None,
                 scope: Scope::Session,
                 deadline,
+                hurried: false,
             },
-            5..8 => {
-                Target { session: Some(session(&name.1)), user: None, scope: Scope::User, deadline }
-            }
+            5..8 => Target {
+                session: Some(session(&name.1)),
+                user: None,
+                scope: Scope::User,
+                deadline,
+                hurried: false,
+            },
             _ => {
                 let who: &str = self.dice.one_of::<&str>(&USERS);
                 let who = Some(user(who));
-                Target { session: None, user: who, scope: Scope::User, deadline }
+                Target { session: None, user: who, scope: Scope::User, deadline, hurried: false }
             }
         }
     }

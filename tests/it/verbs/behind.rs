@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use keepsake::embed::Scripted;
 use keepsake::error::Reason;
-use keepsake::memory::{Built, Degraded, Worked};
+use keepsake::memory::{Built, Degraded, Target, Worked};
 use keepsake::record::{
     Head, JobKind, JobRow, JobState, PendingRow, SummaryRow, VectorRow, decode, keys,
 };
@@ -175,6 +175,23 @@ async fn an_embedder_that_hangs_does_not_hold_an_answer_up() {
     let built = world.build(target, "Which workshop went to Kyoto?").await;
     assert!(built.degraded.contains(&Degraded::Vector));
     assert!(!built.ranked.hits.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_for_whose_place_others_wait_goes_by_words_soon() {
+    let scripted = Scripted::new();
+    let world = World::with_embedder(scripted.clone()).await;
+    filled(&world, "s", 0, 30).await;
+    settle(&world).await;
+    scripted.hang();
+    let mut took = Vec::new();
+    for hurried in [false, true] {
+        let (target, begun) = (Target { hurried, ..of_session("s") }, tokio::time::Instant::now());
+        let built = world.build(target, "Which workshop went to Kyoto?").await;
+        assert!(built.degraded.contains(&Degraded::Vector));
+        took.push(begun.elapsed());
+    }
+    assert!(took[1] * 50 < took[0], "{took:?}");
 }
 
 #[tokio::test]

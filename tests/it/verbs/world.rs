@@ -30,6 +30,8 @@ pub struct Fragile {
     commits: AtomicI64,
     silent: AtomicBool,
     stalled: std::sync::Mutex<Option<Vec<u8>>>,
+    held: std::sync::Mutex<Option<Vec<u8>>>,
+    released: tokio::sync::Notify,
     failure: std::sync::Mutex<StoreError>,
 }
 
@@ -42,6 +44,8 @@ impl Fragile {
             commits: AtomicI64::new(0),
             silent: AtomicBool::new(false),
             stalled: std::sync::Mutex::new(None),
+            held: std::sync::Mutex::new(None),
+            released: tokio::sync::Notify::new(),
             failure: std::sync::Mutex::new(StoreError::Closed),
         }
     }
@@ -94,6 +98,32 @@ impl Fragile {
         *self.stalled.lock().unwrap() = Some(key);
     }
 
+    /// The next read of keys below this prefix waits until it is released.
+    pub fn hold(&self, prefix: Vec<u8>) {
+        *self.held.lock().unwrap() = Some(prefix);
+    }
+
+    /// What was held goes on.
+    pub fn release(&self) {
+        self.released.notify_one();
+    }
+
+    /// Whether reads are those that are to be held; the first ones are.
+    fn is_held(&self, reads: &[Read]) -> bool {
+        let mut held = self.held.lock().unwrap();
+        let below = |read: &Read| match (read, &*held) {
+            (Read::Get(key) | Read::Range { from: key, .. }, Some(prefix)) => {
+                key.starts_with(prefix)
+            }
+            _ => false,
+        };
+        let is_held = reads.iter().any(below);
+        if is_held {
+            *held = None;
+        }
+        is_held
+    }
+
     /// Every row whose key begins with `prefix`.
     pub async fn rows(&self, prefix: &[u8]) -> Vec<Row> {
         self.inner.read(vec![Read::prefix(prefix.to_vec())]).await.unwrap().remove(0)
@@ -117,6 +147,9 @@ impl Store for Fragile {
         };
         if reads.iter().any(waits) {
             std::future::pending::<()>().await;
+        }
+        if self.is_held(&reads) {
+            self.released.notified().await;
         }
         self.inner.read(reads).await
     }
@@ -308,10 +341,16 @@ pub fn append(name: &str, user: &str, words: &[&str]) -> Append {
 }
 
 pub fn of_session(name: &str) -> Target {
-    Target { session: Some(session(name)), user: None, scope: Scope::Session, deadline: None }
+    Target {
+        session: Some(session(name)),
+        user: None,
+        scope: Scope::Session,
+        deadline: None,
+        hurried: false,
+    }
 }
 
 pub fn of_user(name: &str, own: Option<&str>, deadline: Option<Instant>) -> Target {
     let user = Some(UserId::parse(name).unwrap());
-    Target { session: own.map(session), user, scope: Scope::User, deadline }
+    Target { session: own.map(session), user, scope: Scope::User, deadline, hurried: false }
 }
