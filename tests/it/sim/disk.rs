@@ -148,7 +148,10 @@ impl Shared {
 
     async fn be_late(&self) {
         if self.happens(self.rates.late) {
-            sleep(Duration::from_micros(self.dice.below(self.rates.late_us + 1))).await;
+            // Now and then much later: others then pass by.
+            let times = if self.dice.per_mille(60) { 20 } else { 1 };
+            let late = self.dice.below(self.rates.late_us + 1) * times;
+            sleep(Duration::from_micros(late)).await;
         } else if self.dice.per_mille(300) {
             tokio::task::yield_now().await;
         }

@@ -48,7 +48,7 @@ impl Mood {
             deaths: some(500),
             cuts: some(300),
             jumps: some(300),
-            models: dice.per_mille(250),
+            models: dice.per_mille(400),
         }
     }
 }

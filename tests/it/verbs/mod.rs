@@ -2,6 +2,7 @@
 
 mod audit;
 mod behind;
+pub mod copies;
 mod crash;
 mod deadline;
 mod histories;
