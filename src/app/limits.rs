@@ -1,5 +1,6 @@
 //! Every limit that the service has, for the table of the docs.
 
+use super::connections::PREFACE_MAX;
 use super::server::{
     CONNECTION_AGE_MAX, CONNECTION_GRACE, HEADER_BYTES_MAX, KEEPALIVE_EVERY, KEEPALIVE_TIMEOUT,
     RESETS_MAX, STREAMS_MAX,
@@ -52,6 +53,8 @@ fn kept() -> Vec<LimitRow> {
 fn connection() -> Vec<LimitRow> {
     let ended = "the connection is ended";
     vec![
+        row("connections at a time", "`limits.connections`", "a connection more is closed at once"),
+        row("the time to say that it speaks HTTP/2", format!("{} s", PREFACE_MAX.as_secs()), ended),
         row(
             "calls at a time",
             number(STREAMS_MAX.into()),

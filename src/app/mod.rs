@@ -1,6 +1,7 @@
 //! The only room that names concrete engines: it makes the parts, and starts and ends all tasks.
 
 mod admission;
+mod connections;
 mod copy;
 mod doctor;
 mod error;

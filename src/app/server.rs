@@ -9,11 +9,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tower::util::MapResponseLayer;
 
-use super::error::StartError;
+use super::{connections, error::StartError};
 use crate::api::{
     ANSWER_BYTES_MAX, Admission, AdmissionLayer, Calls, DeadlineLayer, MemoryApi, ObserveLayer,
     REQUEST_BYTES_MAX, TenantApi, corrected, move_mark,
@@ -84,8 +83,8 @@ pub(super) async fn start(
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(ANSWER_BYTES_MAX),
         );
-    // Without it an answer waits some 40 ms for the acknowledgement of its first packet.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let most = connections::most(settings.limits.connections);
+    let incoming = connections::accept(listener, most);
     let task = tokio::spawn(async move {
         let signal = async move {
             // Without a sender nobody can stop it any more: it stops.

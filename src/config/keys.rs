@@ -99,6 +99,13 @@ pub const KEYS: &[Key] = &[
         doc: "How many threads embed turns; 0: one for every two cores. Questions have one more.",
     },
     Key {
+        path: "limits.connections",
+        env: "KEEPSAKE_LIMITS_CONNECTIONS",
+        default: Some("0"),
+        is_text: false,
+        doc: "Connections at a time; 0: half of the files that it may open, 10000 at most.",
+    },
+    Key {
         path: "limits.tenant_calls_per_second",
         env: "KEEPSAKE_LIMITS_TENANT_CALLS_PER_SECOND",
         default: Some("10000"),

@@ -10,6 +10,8 @@ const ANSWER_BYTES_MIN: u64 = 128 << 20;
 /// The settings `limits.…`; what they do stands in the table of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Connections at a time; 0: half of the files that the process may have open.
+    pub connections: usize,
     /// Calls a second of one tenant; 0: any number.
     pub tenant_calls_per_second: u32,
     /// How many of these calls may come at once.
@@ -18,7 +20,7 @@ pub struct Limits {
     pub tenant_sessions: u64,
     /// The share of the places that one tenant may have while others call, in percent.
     pub tenant_share_percent: u32,
-    /// The fewest reads at a time that the limit goes down to; 0: four for every core.
+    /// The fewest reads at a time that the limit goes down to; 0: two for every core.
     pub reads_min: usize,
     /// The most reads at a time.
     pub reads_max: usize,
@@ -41,6 +43,7 @@ pub struct Limits {
 impl Limits {
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         Self {
+            connections: read.limit("connections", places),
             tenant_calls_per_second: read.limit("tenant_calls_per_second", count),
             tenant_calls_burst: read.limit("tenant_calls_burst", count),
             tenant_sessions: read.limit("tenant_sessions", sessions),

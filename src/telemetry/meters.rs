@@ -128,6 +128,16 @@ pub fn jobs_lag(due: usize, oldest_ms: i64) {
     gauge!(names::JOBS_OLDEST_DUE_SECONDS).set(oldest_ms.max(0) as f64 / 1_000.0);
 }
 
+/// Notes that there are so many connections more, or less.
+pub fn connections(more: f64) {
+    gauge!(names::CONNECTIONS).increment(more);
+}
+
+/// Notes that so many connections were closed at once.
+pub fn connections_refused(count: u64) {
+    counter!(names::CONNECTIONS_REFUSED).increment(count);
+}
+
 /// Notes how full a lane of admission is: calls that may be worked on, that are, and that wait.
 pub fn admission_lane(lane: &'static str, limit: usize, in_flight: usize, waiting: usize) {
     gauge!(names::ADMISSION_LIMIT, "lane" => lane).set(limit as f64);

@@ -77,6 +77,10 @@ table! {
         "Calls that have begun and not ended.";
     ERRORS = "keepsake_errors_total", Kind::Counter, ["reason"], "refusals",
         "Refusals by the stable reason of the table of errors.";
+    CONNECTIONS = "keepsake_connections", Kind::Gauge, [], "connections",
+        "Connections of callers that are open.";
+    CONNECTIONS_REFUSED = "keepsake_connections_refused_total", Kind::Counter, [], "connections",
+        "Connections that were closed at once, since there were `limits.connections` of them.";
     ADMISSION_LIMIT = "keepsake_admission_limit", Kind::Gauge, ["lane"], "calls",
         "How many calls may be worked on at a time now: `reads` or `writes`.";
     ADMISSION_IN_FLIGHT = "keepsake_admission_in_flight", Kind::Gauge, ["lane"], "calls",
