@@ -168,6 +168,9 @@ struct Details {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+/// The most faulty fields that are named.
+pub const VIOLATIONS_MAX: usize = 32;
+
 impl Failure {
     /// A failure with a message for the caller: lower case, no full stop, no content of turns.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
@@ -182,7 +185,8 @@ impl Failure {
         }))
     }
 
-    /// A bad request with every faulty field.
+    /// A bad request with its faulty fields, the first 32 of them: a client gets some kilobytes of
+    /// details, beyond which it loses the code and the reason too.
     pub fn invalid(violations: Vec<Violation>) -> Self {
         let fields: Vec<_> = violations.iter().map(|v| format!("`{}`", v.field)).collect();
         let message = match fields.len() {
@@ -192,6 +196,11 @@ impl Failure {
         };
         let mut failure = Self::new(Reason::InvalidRequest, message);
         failure.0.violations = violations;
+        let more = failure.0.violations.len().saturating_sub(VIOLATIONS_MAX);
+        if more > 0 {
+            failure.0.violations.truncate(VIOLATIONS_MAX);
+            failure = failure.with("more_faults", more);
+        }
         failure
     }
 

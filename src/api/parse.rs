@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Failure, Reason, Violation};
+use crate::error::{Failure, Reason, VIOLATIONS_MAX, Violation};
 use crate::proto::v1 as pb;
 use crate::types::{Metadata, RequestId, Seq, SessionId, TenantId, Timestamp, UserId};
 
@@ -64,7 +64,8 @@ impl Faults {
         if self.system_turns == self.found.len() {
             let message = self.found[0].description.clone();
             let failure = Failure::new(Reason::SystemTurn, format!("a role {message}"));
-            return Err(self.found.into_iter().fold(failure, |f, fault| f.at(fault.field)));
+            let found = self.found.into_iter().take(VIOLATIONS_MAX);
+            return Err(found.fold(failure, |f, fault| f.at(fault.field)));
         }
         Err(Failure::invalid(self.found))
     }

@@ -182,8 +182,9 @@ fn media_part(faults: &mut Faults, at: &str, media: pb::MediaPart) -> Option<Par
 fn opaque_part(faults: &mut Faults, at: &str, opaque: pb::OpaquePart) -> Part {
     faults.required_text(&format!("{at}.provider"), &opaque.provider, LABEL_BYTES);
     faults.text(&format!("{at}.json"), &opaque.json, TEXT_BYTES_MAX);
-    if serde_json::from_str::<serde::de::IgnoredAny>(&opaque.json).is_err() {
-        faults.add(format!("{at}.json"), "must be one JSON value");
+    // As a value: what is nested deeper than it may be breaks the parsers of backends too.
+    if serde_json::from_str::<serde_json::Value>(&opaque.json).is_err() {
+        faults.add(format!("{at}.json"), "must be one JSON value, nested at most 127 deep");
     }
     Part::Opaque { provider: opaque.provider, json: opaque.json }
 }

@@ -19,9 +19,9 @@ use crate::telemetry;
 
 /// The most connections unless the settings say otherwise.
 pub(super) const CONNECTIONS_MAX: usize = 10_000;
-/// How long a connection may take to say that it speaks HTTP/2.
+/// How long a connection may take to say that it speaks HTTP.
 pub(super) const PREFACE_MAX: Duration = Duration::from_secs(10);
-/// What it says then, in bytes (RFC 9113, section 3.4).
+/// What it says then at least, in bytes (RFC 9113, section 3.4).
 const PREFACE_BYTES: usize = 24;
 /// How long nobody is accepted when the system refuses: it has no files left, or no memory.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -46,16 +46,28 @@ fn files_max() -> u64 {
     current.unwrap_or(u64::MAX)
 }
 
+/// Whom it is told how many connections there are more or less, and how many were refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tell {
+    pub(super) more: fn(f64),
+    pub(super) refused: fn(u64),
+}
+
+/// Callers are counted.
+pub(super) const CALLERS: Tell =
+    Tell { more: telemetry::connections, refused: telemetry::connections_refused };
+
 /// Accepts connections, `most` at a time; those beyond are closed at once.
 pub(super) fn accept(
     listener: TcpListener,
     most: usize,
+    tell: Tell,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(most));
     // From now on both are exported.
-    telemetry::connections(0.0);
-    telemetry::connections_refused(0);
-    stream::unfold((listener, places), async |(listener, places)| {
+    (tell.more)(0.0);
+    (tell.refused)(0);
+    stream::unfold((listener, places), move |(listener, places)| async move {
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -67,11 +79,12 @@ pub(super) fn accept(
                 }
             };
             let Ok(place) = places.clone().try_acquire_owned() else {
-                telemetry::connections_refused(1);
+                (tell.refused)(1);
                 continue;
             };
             // Without it an answer waits some 40 ms for the acknowledgement of its first packet.
-            let connection = stream.set_nodelay(true).map(|()| Connection::new(stream, place));
+            let connection =
+                stream.set_nodelay(true).map(|()| Connection::new(stream, place, tell));
             if let Ok(connection) = connection {
                 return Some((Ok(connection), (listener, places)));
             }
@@ -95,20 +108,21 @@ pub(super) struct Connection {
 
 /// Counts a connection for as long as it is there.
 struct Counted {
+    tell: Tell,
     _place: OwnedSemaphorePermit,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        telemetry::connections(-1.0);
+        (self.tell.more)(-1.0);
     }
 }
 
 impl Connection {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
-        telemetry::connections(1.0);
+    fn new(stream: TcpStream, place: OwnedSemaphorePermit, tell: Tell) -> Self {
+        (tell.more)(1.0);
         let silent = Some((PREFACE_BYTES, Box::pin(sleep(PREFACE_MAX))));
-        Self { stream, silent, _counted: Counted { _place: place } }
+        Self { stream, silent, _counted: Counted { tell, _place: place } }
     }
 }
 
@@ -181,13 +195,13 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::{PREFACE_MAX, accept};
+    use super::{CALLERS, PREFACE_MAX, accept};
 
     #[tokio::test]
     async fn connections_beyond_the_limit_are_closed_until_one_ends() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut accepted = Box::pin(accept(listener, 1));
+        let mut accepted = Box::pin(accept(listener, 1, CALLERS));
         let _first = TcpStream::connect(address).await.unwrap();
         let held = accepted.next().await.unwrap().unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
@@ -207,7 +221,7 @@ mod tests {
     async fn a_connection_that_says_nothing_is_closed_and_one_that_speaks_stays() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut accepted = Box::pin(accept(listener, 2));
+        let mut accepted = Box::pin(accept(listener, 2, CALLERS));
         let mut speaks = TcpStream::connect(address).await.unwrap();
         let mut spoken = accepted.next().await.unwrap().unwrap();
         let _silent = TcpStream::connect(address).await.unwrap();

@@ -54,7 +54,7 @@ fn connection() -> Vec<LimitRow> {
     let ended = "the connection is ended";
     vec![
         row("connections at a time", "`limits.connections`", "a connection more is closed at once"),
-        row("the time to say that it speaks HTTP/2", format!("{} s", PREFACE_MAX.as_secs()), ended),
+        row("the time to say that it speaks HTTP", format!("{} s", PREFACE_MAX.as_secs()), ended),
         row(
             "calls at a time",
             number(STREAMS_MAX.into()),

@@ -64,7 +64,7 @@ pub struct Running {
 pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     // First: what is counted before anybody collects is lost.
     if let Some(listen) = settings.metrics_listen {
-        metrics::serve(listen, settings)?;
+        metrics::serve(listen, settings).await?;
     }
     let (store, durability) = open_store(settings).await?;
     let is_new = secrets::is_empty(store.as_ref()).await?;

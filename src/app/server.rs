@@ -84,7 +84,7 @@ pub(super) async fn start(
                 .max_encoding_message_size(ANSWER_BYTES_MAX),
         );
     let most = connections::most(settings.limits.connections);
-    let incoming = connections::accept(listener, most);
+    let incoming = connections::accept(listener, most, connections::CALLERS);
     let task = tokio::spawn(async move {
         let signal = async move {
             // Without a sender nobody can stop it any more: it stops.

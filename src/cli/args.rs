@@ -51,7 +51,7 @@ pub struct ClientArgs {
     )]
     pub api_key: Option<String>,
     /// The certificate to trust for https, as a PEM file.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, env = "KEEPSAKE_CA_CERT", value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,
     /// Settings of the client: a TOML file with address, api_key, ca_cert
     /// [default: $XDG_CONFIG_HOME/keepsake/client.toml].

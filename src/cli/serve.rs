@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -155,6 +156,14 @@ fn tell(state: &[NotifyState<'_>]) {
 fn greet(settings: &Settings, running: &Running) {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", running.address);
+    // Where it listens on all addresses, this machine finds it at its own.
+    let mut near = running.address;
+    if near.ip().is_unspecified() {
+        near.set_ip(match near.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
     let mut lines = vec![match settings.engine {
         Engine::Fjall | Engine::Sled => {
             format!("Keepsake listens on {address}, data in {}", settings.data.display())
@@ -168,7 +177,10 @@ fn greet(settings: &Settings, running: &Running) {
         }
         let program = std::env::args().next().unwrap_or_else(|| "keepsake".to_owned());
         lines.push("Paste next, in another terminal:".to_owned());
-        lines.push(format!("  export KEEPSAKE_ADDRESS={address} KEEPSAKE_API_KEY={key}"));
+        lines.push(format!("  export KEEPSAKE_ADDRESS={scheme}://{near} KEEPSAKE_API_KEY={key}"));
+        if let Some(tls) = &settings.tls {
+            lines.push(format!("  export KEEPSAKE_CA_CERT={}", tls.cert.display()));
+        }
         let say = "session append trip --user ann --role user --text 'My train leaves at 7:42.'";
         lines.push(format!(
             "  {program} {say} && {program} context --session trip 'When does my train leave?'"

@@ -5,14 +5,14 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::retrieve::{
     Query, Source,
     lexical::Partition,
-    query::{Asked, QUERY_WORDS_MAX, cut, head, is_thin, language_of, sentences},
+    query::{Asked, QUERY_WORDS_MAX, head, is_thin, language_of, sentences},
     rank::languages,
     rules::{Rules, WordKind, rules},
 };
 
-/// So many bytes of the user turn before help a question that says too little: a few sentences, so
-/// that they do not drown it.
-const PREVIOUS_BYTES_MAX: usize = 400;
+/// A user turn before of so many bytes at the most helps a question that says too little: of a
+/// longer one the vector would be that of the turn, whatever was asked.
+const PREVIOUS_BYTES_MAX: usize = 160;
 
 /// What to embed for a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +40,9 @@ pub fn to_embed(query: &Query<'_>, sources: &[Source<'_>]) -> Option<Embeddable>
     let whole = head(query.text);
     let language = language_of(whole, query.language, &languages);
     let mut text = String::new();
-    if let Some(previous) = query.previous_user_text.filter(|_| is_thin(&asked)) {
-        text.push_str(cut(previous, PREVIOUS_BYTES_MAX).trim());
+    let previous = query.previous_user_text.filter(|_| is_thin(&asked));
+    if let Some(previous) = previous.filter(|text| text.trim().len() <= PREVIOUS_BYTES_MAX) {
+        text.push_str(previous.trim());
         text.push(' ');
     }
     let names = names(&partition);

@@ -115,16 +115,17 @@ impl Asked {
         self.terms.iter().filter(|term| term.informative)
     }
 
-    /// Adds the words of the user turn before at half weight; they are no evidence by themselves.
+    /// Adds the words of the user turn before, all together at half the weight of the query's own,
+    /// so that a long turn does not drown what was asked; they are no evidence by themselves.
     fn add_previous(&mut self, text: &str, reader: &Reader) {
         let mut terms = Vec::new();
         reader.each(text, &mut |_, term| terms.extend(term));
-        let halves = terms.into_iter().filter(|term| term.informative).map(|term| AskedTerm {
-            weight: 0.5,
-            informative: false,
-            ..term
-        });
-        self.terms.extend(halves);
+        let borrowed = distinct(terms.into_iter().filter(|term| term.informative).collect());
+        let own: f64 = self.informative().map(|term| term.weight).sum();
+        let weight = own / 2.0 / borrowed.len().max(1) as f64;
+        let borrowed = borrowed.into_iter();
+        let borrowed = borrowed.map(|term| AskedTerm { weight, informative: false, ..term });
+        self.terms.extend(borrowed);
         self.terms = distinct(std::mem::take(&mut self.terms));
     }
 }

@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokenizers::{ModelWrapper, Tokenizer};
 
+use crate::tokens::growth::{GROWTH_MAX, growth};
+
 /// The largest tokenizer file, in bytes: 12 MiB hold those of Llama 3, Mistral and Qwen; a request
 /// is at most 16 MiB, so that the largest in use (Gemma 3, 31.8 MiB) cannot be sent.
 pub const JSON_BYTES_MAX: usize = 12 << 20;
@@ -24,6 +26,11 @@ pub enum TokenizerError {
         /// The size of the file, in bytes.
         bytes: usize,
     },
+    /// Its normalizer may make a text so much longer that counting it takes the memory of the node.
+    #[error(
+        "the tokenizer file's normalizer may make a text more than `{GROWTH_MAX}` times longer"
+    )]
+    Grows,
     /// The file is not a `tokenizer.json`.
     #[error("cannot parse the tokenizer file: {reason}")]
     Invalid {
@@ -54,6 +61,9 @@ impl JsonTokenizer {
     pub(super) fn parse(text: &str) -> Result<Self, TokenizerError> {
         if text.len() > JSON_BYTES_MAX {
             return Err(TokenizerError::TooLarge { bytes: text.len() });
+        }
+        if growth(text) > GROWTH_MAX {
+            return Err(TokenizerError::Grows);
         }
         let tokenizer = guarded(|| load(text))
             .map_err(|reason| TokenizerError::Invalid { reason })

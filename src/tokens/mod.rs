@@ -8,6 +8,7 @@ mod bound;
 mod encoding;
 mod families;
 mod framing;
+mod growth;
 mod json;
 mod models;
 mod tokenizer;

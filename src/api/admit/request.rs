@@ -95,12 +95,20 @@ async fn collect(mut room: Room, mut body: Body) -> Result<Arrived, Failure> {
         room.grow(so_far.len())?;
     }
     let bytes = if all.is_empty() { first } else { all.freeze() };
+    if told_bytes(&bytes).is_none_or(|told| told + FRAME_BYTES != bytes.len()) {
+        return Err(Failure::new(Reason::MessageMalformed, "a request is one whole message"));
+    }
     Ok(Arrived { bytes, room })
+}
+
+/// How long the message is, by what stands before it.
+fn told_bytes(so_far: &[u8]) -> Option<usize> {
+    let told = so_far.get(1..FRAME_BYTES)?.try_into().ok()?;
+    Some(u32::from_be_bytes(told) as usize)
 }
 
 /// Whether a request is too large, by the length that stands before it or by what has come.
 fn is_too_large(so_far: &[u8]) -> bool {
-    let told = so_far.get(1..FRAME_BYTES).and_then(|told| told.try_into().ok());
-    let told = told.map_or(0, |told| u32::from_be_bytes(told) as usize);
-    told > REQUEST_BYTES_MAX || so_far.len() > REQUEST_BYTES_MAX + FRAME_BYTES
+    told_bytes(so_far).is_some_and(|told| told > REQUEST_BYTES_MAX)
+        || so_far.len() > REQUEST_BYTES_MAX + FRAME_BYTES
 }

@@ -13,7 +13,7 @@ pub struct BenchArgs {
     pub(super) scenario: Scenario,
 }
 
-/// What is measured. Without --address each brings a server of its own: a child process of this
+/// What is measured. Without --remote each brings a server of its own: a child process of this
 /// binary on a folder of its own, so that its CPU time and its memory are the server's alone.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Scenario {
@@ -178,6 +178,10 @@ pub struct ServerArgs {
     /// temporary one].
     #[arg(long, value_name = "FOLDER")]
     pub(super) store: Option<PathBuf>,
+    /// Measures the server of --address, which it fills with sessions `bench-N`, in place of one of
+    /// its own.
+    #[arg(long)]
+    pub(super) remote: bool,
     /// Gives the server one half of the cores and what sends the other, so that a flood takes the
     /// server no core.
     #[arg(long)]

@@ -24,6 +24,11 @@ use report::Report;
 use scenarios::Bench;
 use talk::Talk;
 
+/// A setting of the server, where it is the command's own.
+fn of_server(load: &args::LoadArgs, setting: String) -> String {
+    if load.server.remote { "the other server's".to_owned() } else { setting.to_lowercase() }
+}
+
 fn cores(apart: bool) -> String {
     let whose = if apart { "half the server's, half the load's" } else { "shared by both" };
     whose.to_owned()
@@ -46,8 +51,8 @@ pub(super) async fn run(
     let head = vec![
         ("machine", watch::machine()),
         ("talk", talk.source.clone()),
-        ("embedding", format!("{:?}", load.server.embedding).to_lowercase()),
-        ("engine", format!("{:?}", load.server.engine).to_lowercase()),
+        ("embedding", of_server(load, format!("{:?}", load.server.embedding))),
+        ("engine", of_server(load, format!("{:?}", load.server.engine))),
         ("share of appends", load.append_share.to_string()),
         ("cores", cores(load.server.apart)),
         ("budget of contexts, tokens", load.budget.to_string()),

@@ -63,7 +63,7 @@ impl<'a> Stage<'a> {
             target,
             _folder: folder,
         };
-        if client.address.is_some() {
+        if args.server.remote {
             let target = Target::named(client)?;
             fill(&target, talk, store).await?;
             return Ok(stage(None, target, None));

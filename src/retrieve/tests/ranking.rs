@@ -151,6 +151,18 @@ fn a_query_that_says_too_little_borrows_from_the_turn_before_at_half_weight() {
 }
 
 #[test]
+fn a_long_turn_before_does_not_drown_what_was_asked() {
+    let long =
+        "Rewrite the email about the calorie deficit, the invoice, the parcel and the printer";
+    let chat = session(&format!(
+        "U: We stayed in Tokyo in April.\nA: Nice.\nU: The parcel is late.\nA: ok\nU: {long}\nA: ok"
+    ));
+    let sources = [Source { index: &chat, horizon: None, words_from: None }];
+    let query = Query { text: "Tokyo", previous_user_text: Some(long), ..Query::default() };
+    assert_eq!(ask_sources(&sources, query).hits[0].seq, Seq(1));
+}
+
+#[test]
 fn a_long_query_keeps_its_question() {
     let chat = persons_chat();
     let story = "the weather report said many things about clouds and rain and wind ".repeat(20);

@@ -75,6 +75,12 @@ fn a_file_that_is_no_tokenizer_is_refused_with_a_reason() {
         )
     };
     check_refused(&words("{\"one\":0}"), "cannot count the text");
+    let long = "a".repeat(100);
+    let once = format!(r#"{{"type":"Replace","pattern":{{"String":"a"}},"content":"{long}"}}"#);
+    let grows =
+        format!(r#""normalizer":{{"type":"Sequence","normalizers":[{once},{once},{once}]}}"#);
+    let known = words("{\"[UNK]\":0}");
+    check_refused(&known.replace("\"normalizer\":null", &grows), "times longer");
     let whole = Tokenizer::from_json(&words("{\"one\":0,\"[UNK]\":1}")).expect("knows unknowns");
     assert_eq!(whole.count("one two, three"), 4);
     check_refused(&file("", "\"z\":0", false), "no token");

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tower::Service as _;
 
 use super::Service;
-use super::client::{append, plain, reason, result, user};
+use super::client::{append, plain, reason, result, user, values};
 
 const APPEND: &str = "/keepsake.v1.MemoryService/AppendTurns";
 
@@ -97,6 +97,47 @@ fn peak_mib() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
 }
 
+/// Sends the body of an append as it is, and gives how it was refused.
+async fn sent(service: &Service, encoding: &str, body: Vec<u8>) -> (Code, String) {
+    let request = http::Request::post(APPEND)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-encoding", encoding)
+        .header("authorization", format!("Bearer {}", service.dev_key()))
+        .body(tonic::body::Body::new(Full::new(Bytes::from(body))))
+        .unwrap();
+    let mut channel = service.channel();
+    std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
+    let answer = channel.call(request).await.unwrap();
+    let status = Status::from_header_map(answer.headers()).unwrap();
+    (status.code(), reason(&status))
+}
+
+#[tokio::test]
+async fn no_message_half_of_one_and_two_are_the_callers_fault() {
+    let service = Service::in_memory().await;
+    let message = append("s", vec![user("hello")]).encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let one = [&[0][..], &length, &message].concat();
+    let two = [&one[..], &one].concat();
+    let malformed = (Code::InvalidArgument, "MESSAGE_MALFORMED".to_owned());
+    for body in [&[][..], &one[..3], &one[..one.len() - 1], &two] {
+        assert_eq!(sent(&service, "identity", body.to_vec()).await, malformed, "{body:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_with_very_many_faults_keeps_its_code_and_its_reason() {
+    let service = Service::in_memory().await;
+    let turns = vec![pb::NewTurn::default(); 1_000];
+    let status = service.memory().append_turns(append("s", turns)).await.unwrap_err();
+    let found = (status.code(), reason(&status));
+    assert_eq!(found, (Code::InvalidArgument, "INVALID_REQUEST".to_owned()));
+    // The largest metadata that clients take without a setting.
+    assert!(status.details().len() < 8_192 * 3 / 4, "{} bytes", status.details().len());
+    assert_eq!(values(&status)["more_faults"], "1968");
+}
+
 #[tokio::test]
 async fn a_bomb_takes_no_more_memory_than_a_request_may() {
     let service = Service::in_memory().await;
@@ -105,18 +146,7 @@ async fn a_bomb_takes_no_more_memory_than_a_request_may() {
     let mut frame = vec![1];
     frame.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_be_bytes());
     frame.extend_from_slice(&bytes);
-    let request = http::Request::post(APPEND)
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("grpc-encoding", "gzip")
-        .header("authorization", format!("Bearer {}", service.dev_key()))
-        .body(tonic::body::Body::new(Full::new(Bytes::from(frame))))
-        .unwrap();
-    let mut channel = service.channel();
-    std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
-    let answer = channel.call(request).await.unwrap();
-    let status = Status::from_header_map(answer.headers()).unwrap();
-    let found = (status.code(), reason(&status));
+    let found = sent(&service, "gzip", frame).await;
     assert_eq!(found, (Code::ResourceExhausted, "MESSAGE_TOO_LARGE".to_owned()));
     // Other tests run in this process too: far less than the bomb is enough to know.
     let grown = peak_mib() - before;
