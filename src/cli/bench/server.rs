@@ -111,8 +111,12 @@ impl Server {
         command.env("KEEPSAKE_METRICS_LISTEN", metrics.to_string());
         command.env("KEEPSAKE_STORAGE_ENGINE", engine(args.engine));
         command.env("KEEPSAKE_EMBEDDING_MODEL", embedding(args.embedding));
-        if std::env::var_os("KEEPSAKE_LOG_FILTER").is_none() {
-            command.env("KEEPSAKE_LOG_FILTER", "warn");
+        // The load is one tenant's: its rate is no figure of the server.
+        let usual = [("LOG_FILTER", "warn"), ("LIMITS_TENANT_CALLS_PER_SECOND", "0")];
+        for (name, value) in usual.map(|(name, value)| (format!("KEEPSAKE_{name}"), value)) {
+            if std::env::var_os(&name).is_none() {
+                command.env(name, value);
+            }
         }
         let began = Instant::now();
         command.stdin(Stdio::null()).stdout(Stdio::piped());

@@ -19,6 +19,7 @@ pub struct JumpingClock {
     begun: Instant,
     jumped_ms: AtomicI64,
     latest_ms: AtomicI64,
+    ever_ms: AtomicI64,
 }
 
 impl JumpingClock {
@@ -27,12 +28,18 @@ impl JumpingClock {
             begun: Instant::now(),
             jumped_ms: AtomicI64::new(0),
             latest_ms: AtomicI64::new(i64::MIN),
+            ever_ms: AtomicI64::new(i64::MIN),
         }
     }
 
     /// Sets the clock of the machine forward, or back: then it stands still meanwhile.
     pub fn jump(&self, ms: i64) {
         self.jumped_ms.fetch_add(ms, Relaxed);
+    }
+
+    /// The latest time that any process saw.
+    pub fn ever(&self) -> Timestamp {
+        Timestamp(self.ever_ms.load(Relaxed))
     }
 
     /// A process that starts knows nothing of the time that an earlier one saw.
@@ -45,7 +52,9 @@ impl Clock for JumpingClock {
     fn now(&self) -> Timestamp {
         let passed = i64::try_from(self.begun.elapsed().as_millis()).unwrap();
         let now = START.0 + passed + self.jumped_ms.load(Relaxed);
-        Timestamp(self.latest_ms.fetch_max(now, Relaxed).max(now))
+        let now = self.latest_ms.fetch_max(now, Relaxed).max(now);
+        self.ever_ms.fetch_max(now, Relaxed);
+        Timestamp(now)
     }
 }
 
