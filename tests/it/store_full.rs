@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use keepsake::storage::disk::{DiskOptions, DiskStore, Kind};
 use keepsake::storage::fjall::Fjall;
@@ -16,9 +17,8 @@ const DISK: &str = "448m";
 /// What is written at a time.
 const VALUE_BYTES: usize = 256 << 10;
 
-/// How often a refused commit is tried before the test gives up: refusals take microseconds, and
-/// the store looks at the disk once a second.
-const TRIES_MAX: u32 = 10_000_000;
+/// How long a store may take to see that there is space again: far more than it needs.
+const RESUMES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A small disk, there until it is dropped.
 struct Disk {
@@ -88,17 +88,20 @@ async fn write_until_full(store: &dyn Store, from: u32) -> u32 {
 
 /// Commits, however long the store says that the disk is full.
 async fn commit_when_there_is_space(store: &dyn Store, batch: Batch) {
-    for _ in 0..TRIES_MAX {
-        match store.commit(batch.clone()).await {
-            Ok(_) => return,
-            Err(CommitError::Store(error)) if error.kind() == StoreErrorKind::Full => {
-                // The store tries again a second later.
-                tokio::task::yield_now().await;
+    let committed = async {
+        loop {
+            match store.commit(batch.clone()).await {
+                Ok(_) => return,
+                Err(CommitError::Store(error)) if error.kind() == StoreErrorKind::Full => {
+                    // The store tries again a second later.
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => panic!("{error:?}"),
             }
-            Err(error) => panic!("{error:?}"),
         }
-    }
-    panic!("there is space, and the store does not see it");
+    };
+    let seen = tokio::time::timeout(RESUMES_WITHIN, committed).await;
+    seen.expect("there is space, and the store sees it");
 }
 
 async fn write_when_there_is_space(store: &dyn Store, n: u32) {

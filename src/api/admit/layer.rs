@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -19,6 +19,7 @@ use crate::api::{
 };
 use crate::error::Failure;
 use crate::memory::Memory;
+use crate::types::TenantId;
 
 /// Admits calls of the contract; health and reflection pass.
 #[derive(Clone)]
@@ -81,6 +82,16 @@ where
 }
 
 impl AdmissionLayer {
+    /// Whose call it is, when that is known by its headers to be one that may go on.
+    async fn tenant(&self, method: &Method, headers: &HeaderMap) -> Result<TenantId, Failure> {
+        let tenant = self.memory.authenticate(credential(headers)?).await?.tenant;
+        self.admission.within_rate(&tenant)?;
+        if method.lane == Lane::Reads {
+            self.admission.has_answer_room(&tenant)?;
+        }
+        Ok(tenant)
+    }
+
     /// Calls the service when the call is admitted. The handler finds out again who calls: a key
     /// that was revoked while its call waited is refused.
     async fn admitted<S>(
@@ -94,16 +105,17 @@ impl AdmissionLayer {
         S: Service<Request<Body>, Response = Response<Body>>,
     {
         let admission = &self.admission;
-        let caller = self.memory.authenticate(credential(request.headers())?).await?;
-        let tenant = caller.tenant;
-        admission.within_rate(&tenant)?;
-        if method.lane == Lane::Reads {
-            admission.has_answer_room(&tenant)?;
-        }
-        let deadline = deadline(request.headers());
+        let (mut parts, body) = request.into_parts();
+        let tenant = match self.tenant(method, &parts.headers).await {
+            Ok(tenant) => tenant,
+            Err(failure) => {
+                request::drain(body).await;
+                return Err(failure);
+            }
+        };
+        let deadline = deadline(&parts.headers);
         let deadline =
             deadline.map(|end| end.saturating_duration_since(admission.began.into_std()));
-        let (mut parts, body) = request.into_parts();
         let request::Arrived { bytes, room } = request::arrive(admission, &tenant, body).await?;
         let class = class_of(method, bytes.len());
         let ask = Ask { tenant: tenant.clone(), class, kind, deadline };

@@ -16,6 +16,8 @@ use crate::types::TenantId;
 pub const BULK_BYTES: usize = 64 << 10;
 /// How long a request may take to arrive: 16 MiB at half a megabyte a second.
 pub const ARRIVAL_MAX: Duration = Duration::from_secs(30);
+/// How long the rest of a refused request is waited for.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// What stands before each message: whether it is compressed, and its length.
 const FRAME_BYTES: usize = 5;
 
@@ -69,6 +71,23 @@ pub(super) async fn arrive(
         let message = format!("the request has not arrived within {} s", ARRIVAL_MAX.as_secs());
         Err(Failure::new(Reason::DeadlineExceeded, message))
     })
+}
+
+/// Reads what still comes of a small request that is refused by its headers. Where the answer comes
+/// first the rest is an error of the stream, and a connection on which these are many is ended,
+/// with the calls of others that may share it.
+pub(super) async fn drain(mut body: Body) {
+    let rest = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > BULK_BYTES {
+                return;
+            }
+        }
+    };
+    // Who sends so slowly is refused without it.
+    let _ = tokio::time::timeout(DRAIN_MAX, rest).await;
 }
 
 async fn collect(mut room: Room, mut body: Body) -> Result<Arrived, Failure> {

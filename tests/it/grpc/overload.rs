@@ -231,6 +231,25 @@ async fn a_tenant_that_calls_too_often_is_slowed_and_no_other() {
     was_let_in(ask(&crowd, &bob, "bob").await.unwrap());
 }
 
+#[tokio::test]
+async fn thousands_of_refusals_end_no_connection() {
+    let often = AdmitSettings { tenant_calls_per_second: 1, tenant_calls_burst: 1, ..narrow() };
+    let crowd = Crowd::new(&often).await;
+    let (ann, bob) = (crowd.tenant("ann").await, crowd.tenant("bob").await);
+    crowd.let_go(100);
+    let mut refused = 0;
+    for _ in 0..80 {
+        let calls: Vec<_> = (0..50).map(|_| ask(&crowd, &ann, "ann")).collect();
+        for call in calls {
+            let why = reason(&call.await.unwrap().unwrap_err());
+            refused += u32::from(why == "RATE_LIMITED");
+            assert!(["RATE_LIMITED", "SESSION_NOT_FOUND"].contains(&why.as_str()), "{why:?}");
+        }
+    }
+    assert!(refused > 3_000, "{refused}");
+    was_let_in(ask(&crowd, &bob, "bob").await.unwrap());
+}
+
 /// A call as any HTTP/2 client makes it, whose request is sent by `body`.
 async fn call(crowd: &Crowd, key: &str, path: &str, body: Body) -> http::Response<Body> {
     let request = http::Request::post(format!("/keepsake.v1.MemoryService/{path}"))
