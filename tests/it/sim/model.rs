@@ -268,14 +268,15 @@ impl Model {
     }
 
     fn remember(&mut self, id: u64, call: &Call, answer: Answer) {
-        let now = self.clock.now();
         let begun = self.calls.get_mut(&id).expect("a call is begun before it commits");
+        // It is kept from when it was planned, and the clock may have jumped since.
+        let planned = begun.since.time;
         if begun.effect.replace(answer.clone()).is_some() {
             self.wrong(format!("{call:?} took effect twice"));
         }
         let Some(request) = call.request else { return };
         let key = (call.name.0, call.verb() as u8, request);
-        let known = self.repeats.insert(key, (call.clone(), answer, now));
+        let known = self.repeats.insert(key, (call.clone(), answer, planned));
         // A clock that was set back since may have been there already: then it was forgotten.
         let ever = self.clock.ever();
         if known.is_some_and(|(_, _, at)| ever.0 < at.0.saturating_add(REPEATS_KEPT_MS)) {
