@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::Failure;
+use crate::error::{Failure, Reason};
 use crate::memory::{
     Answered, Memory,
     append::seq_of,
-    rows::{repeat_of, unreadable},
+    rows::{repeat_of, revised, unreadable},
 };
-use crate::record::{Verb, decode, keys};
+use crate::record::{Head, Verb, decode, keys};
 use crate::sessions::{DeleteTurns, Erased, GROUP_REACH, Stored, close_groups, plan_delete_turns};
 use crate::storage::{Read, Row};
 use crate::types::{Incarnation, RequestId, Seq, SessionId, TenantId, Turn};
@@ -100,7 +100,7 @@ impl Memory {
         let incarnation = self.existing(tenant, &page.session).await?.row.incarnation;
         let (mut turns, mut bytes, mut after) = (Vec::new(), 0, page.after);
         loop {
-            let rows = self.turn_rows(incarnation, page, after).await?;
+            let rows = self.turn_rows(tenant, incarnation, page, after).await?;
             let read = rows.len();
             for (seq, row, superseded) in rows {
                 if superseded && !page.superseded {
@@ -122,9 +122,11 @@ impl Memory {
     }
 
     /// The next rows of turns after `after`, in the order of the page, each with whether it is
-    /// superseded.
+    /// superseded. Head, turns and marks are of one snapshot: of a session that is deleted meanwhile
+    /// the marks may go before the turns.
     async fn turn_rows(
         &self,
+        tenant: &TenantId,
         incarnation: Incarnation,
         page: &TurnPage,
         after: Option<Seq>,
@@ -134,18 +136,23 @@ impl Memory {
             (Some(after), false) => (after.next(), Seq(u64::MAX)),
             (Some(after), true) => (Seq(0), after),
         };
-        let range = Read::range(keys::turn(incarnation, low), keys::turn(incarnation, high));
-        let range = if page.newest_first { range.descending() } else { range };
-        let rows = self.read(vec![range.limit(READ_TURNS)]).await?.remove(0);
-        let seqs: Vec<Seq> = rows.iter().filter_map(|row| seq_of(&row.key)).collect();
-        let (Some(first), Some(last)) = (seqs.iter().min(), seqs.iter().max()) else {
-            return Ok(Vec::new());
-        };
-        let marks =
-            Read::range(keys::mark(incarnation, *first), keys::mark(incarnation, last.next()));
-        let marks = self.read(vec![marks]).await?.remove(0);
-        let marked: BTreeSet<_> = marks.iter().filter_map(|row| seq_of(&row.key)).collect();
-        let rows = seqs.into_iter().zip(rows);
+        // A mark is of a turn that is there: as many of them reach as far as the turns.
+        let ranges = [keys::turn, keys::mark].map(|key| {
+            let range = Read::range(key(incarnation, low), key(incarnation, high));
+            let range = if page.newest_first { range.descending() } else { range };
+            range.limit(READ_TURNS)
+        });
+        let [turns, marks] = ranges;
+        let head = Read::get(keys::head(tenant, &page.session));
+        let mut read = self.read(vec![head, turns, marks]).await?;
+        let head = revised::<Head>(&read[0])?;
+        if head.is_none_or(|head| head.row.incarnation != incarnation) {
+            let message = format!("no session `{}`", page.session);
+            return Err(Failure::new(Reason::SessionNotFound, message));
+        }
+        let marked: BTreeSet<_> = read[2].iter().filter_map(|row| seq_of(&row.key)).collect();
+        let rows = read.swap_remove(1).into_iter();
+        let rows = rows.filter_map(|row| Some((seq_of(&row.key)?, row)));
         Ok(rows.map(|(seq, row)| (seq, row, marked.contains(&seq))).collect())
     }
 }
