@@ -122,8 +122,8 @@ impl Memory {
     }
 
     /// The next rows of turns after `after`, in the order of the page, each with whether it is
-    /// superseded. Head, turns and marks are of one snapshot: of a session that is deleted meanwhile
-    /// the marks may go before the turns.
+    /// superseded. Head, turns and marks are of one snapshot: of a session that is deleted
+    /// meanwhile the marks may go before the turns.
     async fn turn_rows(
         &self,
         tenant: &TenantId,
