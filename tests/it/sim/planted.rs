@@ -3,7 +3,7 @@
 use keepsake::planted::{Bug, plant};
 
 use super::{first_failure, number};
-use crate::verbs::copies;
+use crate::verbs::{behind, copies};
 
 /// Within how many seeds each bug must be found.
 const WITHIN: u64 = 200;
@@ -13,7 +13,11 @@ fn every_planted_bug_is_found() {
     let start = number("KEEPSAKE_SIM_START", 1);
     let mut missed = Vec::new();
     // These need many things at once: a test each makes sure of it.
-    let named: [(Bug, fn()); 3] = [
+    let named: [(Bug, fn()); 4] = [
+        (
+            Bug::ForgetCut,
+            behind::turns_are_embedded_also_when_their_caller_has_gone_before_the_answer,
+        ),
         (
             Bug::StaleUserCopy,
             copies::a_copy_that_a_slow_reader_puts_back_is_not_taken_for_a_new_one,

@@ -248,7 +248,7 @@ async fn an_erased_or_superseded_turn_waits_for_nothing_and_leaves_no_vector() {
 }
 
 #[tokio::test]
-async fn turns_are_embedded_also_when_their_caller_has_gone_before_the_answer() {
+pub async fn turns_are_embedded_also_when_their_caller_has_gone_before_the_answer() {
     let world = World::embedding().await;
     world.store.silence();
     let gone = append("s", "ann", &["I bought a workshop."]);

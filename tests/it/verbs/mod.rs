@@ -1,7 +1,7 @@
 //! The verbs over a store and a clock that a test holds in its hands.
 
 mod audit;
-mod behind;
+pub mod behind;
 pub mod copies;
 mod crash;
 mod deadline;
