@@ -44,6 +44,8 @@ pub struct Load<'a> {
     pub append_share: f64,
     /// The number of the first session that calls go to, and how many.
     pub sessions: (u64, u64),
+    /// A session whose seqs reach this is deleted and begins anew; `None`: sessions only grow.
+    pub renew_at: Option<u64>,
     /// The budget of contexts, in tokens.
     pub budget: u32,
     /// The deadline of each call.
@@ -244,6 +246,15 @@ impl Sender<'_> {
             };
             let answer = memory.append_turns(request).await;
             self.note(Operation::Append, due, &answer);
+            let is_full = |seq: u64| load.renew_at.is_some_and(|most| seq >= most);
+            if answer.is_ok_and(|answer| is_full(answer.get_ref().last_seq)) {
+                let request = v1::DeleteSessionRequest {
+                    session_id: session_id(session),
+                    request_id: Uuid::new_v4().to_string(),
+                };
+                // Another call may have deleted it; one that is refused is deleted a turn later.
+                let _ = memory.delete_session(request).await;
+            }
             return;
         }
         let request = v1::BuildContextRequest {

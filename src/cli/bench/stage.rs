@@ -113,6 +113,7 @@ impl<'a> Stage<'a> {
             pace,
             append_share: self.args.append_share,
             sessions: self.sessions(),
+            renew_at: None,
             budget: self.args.budget,
             deadline: Duration::from_millis(self.args.deadline_ms),
             seed: self.args.seed,
@@ -140,12 +141,14 @@ impl<'a> Stage<'a> {
         self.rows_for(names, loads, self.args.duration())
     }
 
-    /// Measures one open loop for another time than the other rows.
+    /// Measures one open loop for another time than the other rows. Sessions begin anew at twice
+    /// the turns that they had, so that the store holds as much at the end as at the start.
     ///
     /// # Errors
     /// When a connection cannot be had.
     pub fn long_row(&mut self, name: String, rate: f64, duration: Duration) -> Result<Row, Error> {
-        let load = self.load(Pace::Open(rate));
+        let renew_at = Some(2 * self.store.session_turns.max(1));
+        let load = Load { renew_at, ..self.load(Pace::Open(rate)) };
         let mut rows = self.rows_for(&[name], &[load], duration)?;
         Ok(rows.remove(0))
     }
