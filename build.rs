@@ -5,8 +5,9 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "keepsake/v1/context.proto",
+    "keepsake/v1/document_service.proto",
     "keepsake/v1/memory_service.proto",
     "keepsake/v1/session.proto",
     "keepsake/v1/tenant_service.proto",

@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 use keepsake::chance::SystemChance;
 use keepsake::clock::SystemClock;
 use keepsake::context::{self, Format, Input, TurnView, measure};
+use keepsake::documents::DocumentFilter;
 use keepsake::embed::{EmbedError, Embedder, Urgency};
 use keepsake::memory::{
     BuildRequest, Caller, Filter, Memory, NewKey, NewTenant, Partitions, Scope, SearchRequest,
@@ -137,8 +138,11 @@ impl Service {
             as_of: Some(AS_OF),
             time_zone: TimeZone::UTC,
             shares: None,
+            documents_percent: None,
             format: Format::OpenAiChat,
             explain: false,
+            collections: Vec::new(),
+            document_filter: DocumentFilter::default(),
         };
         let Caller { tenant, policy, .. } = &self.caller;
         let built = memory.build_context(tenant, policy, request).await.expect("it fits");
@@ -154,6 +158,8 @@ impl Service {
             explain: false,
             filter: Filter::default(),
             as_of: Some(AS_OF),
+            collections: Vec::new(),
+            document_filter: DocumentFilter::default(),
         };
         let Caller { tenant, policy, .. } = &self.caller;
         let found = self.memory.search(tenant, policy, request).await.expect("it is searched");
@@ -356,6 +362,10 @@ fn build(model: &Model, format: Format, turns: &[TurnView<'_>], hits: &[context:
         summaries: &[],
         hits,
         retrieved_turns_max: 200,
+        documents: &[],
+        passages: &[],
+        passages_max: 200,
+        documents_percent: None,
         query: Some(QUERY),
         as_of: AS_OF,
         time_zone: &TimeZone::UTC,

@@ -87,6 +87,12 @@ reasons! {
     PageTokenInvalid = "PAGE_TOKEN_INVALID", Invalid;
     /// The tenant's `tokenizer.json` cannot be used.
     TokenizerInvalid = "TOKENIZER_INVALID", Invalid;
+    /// The bytes of a document cannot be read as its media type says.
+    DocumentUnreadable = "DOCUMENT_UNREADABLE", Invalid;
+    /// A part of a document does not begin where the one before ended.
+    PartOutOfOrder = "PART_OUT_OF_ORDER", Invalid;
+    /// The bytes of a document are not as many as its header says.
+    BytesMismatch = "BYTES_MISMATCH", Invalid;
     /// One write is larger than a commit of the store may be.
     WriteTooLarge = "WRITE_TOO_LARGE", Invalid;
     /// There is no such session.
@@ -99,12 +105,18 @@ reasons! {
     JobNotFound = "JOB_NOT_FOUND", Missing;
     /// There is no such collection of documents.
     CollectionNotFound = "COLLECTION_NOT_FOUND", Missing;
+    /// There is no such document.
+    DocumentNotFound = "DOCUMENT_NOT_FOUND", Missing;
+    /// There is no such upload: it is whole, was replaced by another, or was given up.
+    UploadNotFound = "UPLOAD_NOT_FOUND", Missing;
     /// The session is there already.
     SessionExists = "SESSION_EXISTS", Exists;
     /// The tenant is there already.
     TenantExists = "TENANT_EXISTS", Exists;
     /// The version is not the expected one; the metadata of the error has the current one.
     VersionMismatch = "VERSION_MISMATCH", Conflict;
+    /// Another stream began the same document anew: its parts count, not those of this stream.
+    UploadReplaced = "UPLOAD_REPLACED", Conflict;
     /// Too many others changed the same thing at the same time.
     Contention = "CONTENTION", Conflict;
     /// No API key came with the call.
@@ -121,6 +133,10 @@ reasons! {
     TooManyKeys = "TOO_MANY_KEYS", Exhausted;
     /// The tenant holds as many sessions as one may.
     TooManySessions = "TOO_MANY_SESSIONS", Exhausted;
+    /// The tenant holds as many collections as one may.
+    TooManyCollections = "TOO_MANY_COLLECTIONS", Exhausted;
+    /// The document is larger, or comes in more parts, than one may.
+    DocumentTooLarge = "DOCUMENT_TOO_LARGE", Exhausted;
     /// The tenant makes more calls a second than it may; try again after the time given.
     RateLimited = "RATE_LIMITED", Exhausted;
     /// Too much is asked of the node; try again after the time given.

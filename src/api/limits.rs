@@ -1,7 +1,8 @@
 //! Every limit of a request, for the table of the docs.
 
 use crate::api::{
-    ANSWER_BYTES_MAX, ARRIVAL_MAX, BULK_BYTES, REQUEST_BYTES_MAX,
+    ANSWER_BYTES_MAX, ARRIVAL_MAX, BULK_BYTES, COLLECTIONS_PAGE_MAX, IDLE_MAX, PART_BYTES_MAX,
+    REQUEST_BYTES_MAX, STREAMS_MAX, TITLE_BYTES_MAX,
     call::CREDENTIAL_BYTES_MAX,
     memory_service::SEQS_MAX,
     page::TOKEN_BYTES_MAX,
@@ -10,11 +11,15 @@ use crate::api::{
         NAME_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, QUERY_BYTES_MAX, TEXT_BYTES_MAX,
         TTL_SECONDS_MAX, TTL_SECONDS_MIN,
     },
-    parse_context::{BUDGET_TOKENS_MAX, BUDGET_TOKENS_MIN, TOP_K_MAX},
-    parse_policy::{MODELS_MAX, RETRIEVED_TURNS_MAX},
+    parse_context::{
+        BUDGET_TOKENS_MAX, BUDGET_TOKENS_MIN, COLLECTIONS_MAX, FILTER_DOCUMENTS_MAX,
+        FILTER_LABELS_MAX, FILTER_VALUES_MAX, TOP_K_MAX,
+    },
+    parse_policy::{DEFAULT_COLLECTIONS_MAX, MODELS_MAX, RETRIEVED_TURNS_MAX},
     parse_turn::{CAPTION_BYTES, ID_BYTES, PARTS_MAX, TURN_BYTES_MAX, TURNS_MAX, URI_BYTES},
 };
-use crate::memory::PAGE_BYTES_MAX;
+use crate::catalog::{DOCUMENT_BYTES_MAX, PARTS_MAX as PARTS_OF_DOCUMENT_MAX};
+use crate::memory::{PAGE_BYTES_MAX, PASSAGES_MAX};
 use crate::types::ID_BYTES_MAX;
 
 /// A limit, as the docs tell it.
@@ -48,6 +53,7 @@ pub fn bytes(n: u64) -> String {
 /// What one request may hold.
 pub fn request_limits() -> Vec<LimitRow> {
     let invalid = "`INVALID_REQUEST`";
+    let passed_over = "the account names the rest: `OVER_LIMIT`";
     vec![
         row("a request", bytes(REQUEST_BYTES_MAX as u64), "`MESSAGE_TOO_LARGE`, before it is read"),
         row("a request that is compressed (gzip), inflated", "the same", "`MESSAGE_TOO_LARGE`"),
@@ -79,6 +85,8 @@ pub fn request_limits() -> Vec<LimitRow> {
         ),
         row("hits of a search (`top_k`)", number(TOP_K_MAX.into()), invalid),
         row("retrieved turns of a context", number(RETRIEVED_TURNS_MAX.into()), invalid),
+        row("chunks of documents in a context", number(PASSAGES_MAX.into()), passed_over),
+        row("default collections of a policy", number(DEFAULT_COLLECTIONS_MAX as u64), invalid),
         row("seqs of a DeleteTurns", number(SEQS_MAX as u64), invalid),
         row(
             "entries of a page",
@@ -90,6 +98,19 @@ pub fn request_limits() -> Vec<LimitRow> {
         row("a credential", bytes(CREDENTIAL_BYTES_MAX as u64), "`KEY_MISSING`"),
         row("a time to live", ttl(), invalid),
         row("models of a policy", number(MODELS_MAX as u64), invalid),
+        row("collections of a request", number(COLLECTIONS_MAX as u64), invalid),
+        row(
+            "documents, labels, values of a label of a `document_filter`",
+            format!("{FILTER_DOCUMENTS_MAX}, {FILTER_LABELS_MAX}, {FILTER_VALUES_MAX}"),
+            invalid,
+        ),
+        row("a document", bytes(DOCUMENT_BYTES_MAX), "`DOCUMENT_TOO_LARGE`; the stream goes on"),
+        row("parts of a document", number(PARTS_OF_DOCUMENT_MAX.into()), "`DOCUMENT_TOO_LARGE`"),
+        row("a part of a document", bytes(PART_BYTES_MAX as u64), "`MESSAGE_TOO_LARGE`"),
+        row("a title of a document", bytes(TITLE_BYTES_MAX as u64), "`INVALID_REQUEST`; as before"),
+        row("silence on a stream of documents", secs(IDLE_MAX), "`DEADLINE_EXCEEDED`"),
+        row("streams of documents of a node", number(STREAMS_MAX as u64), "`OVERLOADED`"),
+        row("collections of a page", number(COLLECTIONS_PAGE_MAX.into()), invalid),
         row(
             "a request that counts as interactive",
             bytes(BULK_BYTES as u64),

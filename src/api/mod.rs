@@ -6,6 +6,7 @@ mod admit;
 mod call;
 mod correct;
 mod deadline;
+mod documents;
 mod limits;
 mod memory_service;
 mod observe;
@@ -22,11 +23,12 @@ mod tenant_service;
 
 pub use admit::{
     ARRIVAL_MAX, Admission, AdmissionLayer, AdmitSettings, BULK_BYTES, Lane, METHODS, Method,
-    STALLED,
+    STALLED, STREAMS_MAX,
 };
 pub use call::Calls;
 pub use correct::corrected;
 pub use deadline::DeadlineLayer;
+pub use documents::{COLLECTIONS_PAGE_MAX, DocumentApi, IDLE_MAX, PART_BYTES_MAX, TITLE_BYTES_MAX};
 pub use limits::{LimitRow, bytes, number, request_limits};
 pub use memory_service::MemoryApi;
 pub use observe::ObserveLayer;
@@ -36,6 +38,8 @@ pub use tenant_service::TenantApi;
 
 /// The largest request, in bytes: an append of a thousand turns of 16 KiB.
 pub const REQUEST_BYTES_MAX: usize = 16 << 20;
+/// The largest message of a stream of documents, in bytes: a part, or a header with all its labels.
+pub const MESSAGE_BYTES_MAX: usize = PART_BYTES_MAX + (64 << 10);
 /// The largest answer, in bytes: a context of a million tokens, in two forms.
 pub const ANSWER_BYTES_MAX: usize = 64 << 20;
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::error::{Failure, Reason, VIOLATIONS_MAX, Violation};
 use crate::proto::v1 as pb;
-use crate::types::{Metadata, RequestId, Seq, SessionId, TenantId, Timestamp, UserId};
+use crate::types::{
+    CollectionId, DocumentId, Metadata, RequestId, Seq, SessionId, TenantId, Timestamp, UserId,
+};
 
 /// The largest text of one part, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -98,6 +100,16 @@ impl Faults {
     /// A tenant id that must be there.
     pub fn tenant(&mut self, field: &str, text: &str) -> Option<TenantId> {
         self.id(field, TenantId::parse(text))
+    }
+
+    /// A collection id that must be there.
+    pub fn collection(&mut self, field: &str, text: &str) -> Option<CollectionId> {
+        self.id(field, CollectionId::parse(text))
+    }
+
+    /// A document id that must be there.
+    pub fn document(&mut self, field: &str, text: &str) -> Option<DocumentId> {
+        self.id(field, DocumentId::parse(text))
     }
 
     /// A request id, which may be empty.
@@ -203,16 +215,21 @@ impl Faults {
         })
     }
 
-    /// Shares in percent.
-    pub fn shares(&mut self, field: &str, shares: &pb::Shares) -> Option<crate::types::Shares> {
+    /// Shares in percent, and that of the documents, if it is given.
+    pub fn shares(
+        &mut self,
+        field: &str,
+        shares: &pb::Shares,
+    ) -> Option<(crate::types::Shares, Option<u8>)> {
         let percent = |value: u32| u8::try_from(value.min(255)).unwrap_or(u8::MAX);
         let parsed = crate::types::Shares {
             summary_percent: percent(shares.summary_percent),
             recent_percent: percent(shares.recent_percent),
             retrieved_percent: percent(shares.retrieved_percent),
         };
-        if parsed.fit() {
-            return Some(parsed);
+        let documents = shares.documents_percent.map(percent);
+        if parsed.fit(documents) {
+            return Some((parsed, documents));
         }
         self.add(field, "must add up to at most 100 percent");
         None

@@ -3,13 +3,15 @@
 use std::time::Instant;
 
 use crate::api::{
-    parse::{Faults, INSTRUCTIONS_BYTES_MAX, NAME_BYTES_MAX, QUERY_BYTES_MAX},
+    parse::{Faults, INSTRUCTIONS_BYTES_MAX, LABEL_KEY_BYTES_MAX, NAME_BYTES_MAX, QUERY_BYTES_MAX},
     parse_turn::role,
 };
 use crate::context::Format;
-use crate::error::{Failure, Reason};
+use crate::documents::DocumentFilter;
+use crate::error::Failure;
 use crate::memory::{BuildRequest, Filter, Scope, SearchRequest, Target};
 use crate::proto::v1 as pb;
+use crate::types::CollectionId;
 
 /// The smallest budget: the framing of two messages and a short question.
 pub const BUDGET_TOKENS_MIN: u32 = 64;
@@ -18,6 +20,14 @@ pub const BUDGET_TOKENS_MAX: u32 = 1_000_000;
 /// The most hits of a search.
 pub const TOP_K_MAX: u32 = 1_000;
 const TOP_K_DEFAULT: u32 = 10;
+/// The most collections of a request.
+pub const COLLECTIONS_MAX: usize = 16;
+/// The most documents that a filter names.
+pub const FILTER_DOCUMENTS_MAX: usize = 256;
+/// The most labels that a filter names.
+pub const FILTER_LABELS_MAX: usize = 16;
+/// The most values of a label that a filter names.
+pub const FILTER_VALUES_MAX: usize = 64;
 
 /// How long a call may take.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +41,7 @@ pub struct Patience {
 /// A request for a context.
 ///
 /// # Errors
-/// `INVALID_REQUEST` with every faulty field; `COLLECTION_NOT_FOUND`.
+/// `INVALID_REQUEST` with every faulty field.
 pub fn build(
     request: pb::BuildContextRequest,
     patience: Patience,
@@ -50,11 +60,14 @@ pub fn build(
     let as_of = faults.time("as_of", request.as_of.as_ref());
     let time_zone = faults.time_zone(&request.time_zone);
     let shares = request.shares.as_ref().and_then(|shares| faults.shares("shares", shares));
+    let documents_percent = shares.and_then(|(_, documents)| documents);
     let format = match faults.wire_enum("format", request.format) {
         Some(pb::Format::OpenaiChat) => Format::OpenAiChat,
         Some(pb::Format::AnthropicMessages) => Format::AnthropicMessages,
         Some(pb::Format::Unspecified | pb::Format::Neutral) | None => Format::Neutral,
     };
+    let collections = collections(&mut faults, &request.collections);
+    let document_filter = document_filter(&mut faults, request.document_filter.as_ref());
     let checked = target.map(|target| BuildRequest {
         target,
         query: request.query,
@@ -65,23 +78,36 @@ pub fn build(
         filter,
         as_of,
         time_zone,
-        shares,
+        shares: shares.map(|(shares, _)| shares),
+        documents_percent,
         format,
         explain: request.explain,
+        collections,
+        document_filter,
     });
-    let checked = faults.check(checked)?;
-    no_collections(&request.collections)?;
-    Ok(checked)
+    faults.check(checked)
 }
 
 /// A request to search, and whether to explain.
 ///
 /// # Errors
-/// `INVALID_REQUEST` with every faulty field; `COLLECTION_NOT_FOUND`.
+/// `INVALID_REQUEST` with every faulty field.
 pub fn search(request: pb::SearchRequest, patience: Patience) -> Result<SearchRequest, Failure> {
     let mut faults = Faults::default();
     let ids = (request.session_id.as_str(), request.user_id.as_str());
-    let target = target(&mut faults, ids, request.scope, patience);
+    let collections = collections(&mut faults, &request.collections);
+    let document_filter = document_filter(&mut faults, request.document_filter.as_ref());
+    let target = match ids {
+        // Documents alone are asked for.
+        ("", "") if !collections.is_empty() => Some(Target {
+            session: None,
+            user: None,
+            scope: Scope::Session,
+            deadline: patience.deadline,
+            hurried: patience.hurried,
+        }),
+        ids => target(&mut faults, ids, request.scope, patience),
+    };
     faults.required_text("query", &request.query, QUERY_BYTES_MAX);
     if request.top_k > TOP_K_MAX {
         faults.add("top_k", format!("must be at most {TOP_K_MAX}"));
@@ -97,10 +123,10 @@ pub fn search(request: pb::SearchRequest, patience: Patience) -> Result<SearchRe
         filter,
         as_of,
         explain: request.explain,
+        collections,
+        document_filter,
     });
-    let checked = faults.check(checked)?;
-    no_collections(&request.collections)?;
-    Ok(checked)
+    faults.check(checked)
 }
 
 /// A budget in tokens; 0 is none.
@@ -111,14 +137,60 @@ pub fn budget(faults: &mut Faults, field: &str, tokens: u32) -> Option<u32> {
     (tokens != 0).then_some(tokens)
 }
 
-fn no_collections(names: &[String]) -> Result<(), Failure> {
-    match names.first() {
-        Some(name) => {
-            Err(Failure::new(Reason::CollectionNotFound, format!("no collection `{name:.128}`"))
-                .at("collections[0]"))
-        }
-        None => Ok(()),
+/// The collections that a request names.
+fn collections(faults: &mut Faults, names: &[String]) -> Vec<CollectionId> {
+    if names.len() > COLLECTIONS_MAX {
+        faults.add("collections", format!("must be at most {COLLECTIONS_MAX}"));
     }
+    let mut parsed: Vec<CollectionId> = Vec::new();
+    for (i, name) in names.iter().enumerate().take(COLLECTIONS_MAX) {
+        let collection = faults.collection(&format!("collections[{i}]"), name);
+        parsed.extend(collection.filter(|collection| !parsed.contains(collection)));
+    }
+    parsed
+}
+
+fn document_filter(faults: &mut Faults, filter: Option<&pb::DocumentFilter>) -> DocumentFilter {
+    let Some(filter) = filter else { return DocumentFilter::default() };
+    if filter.document_ids.len() > FILTER_DOCUMENTS_MAX {
+        faults
+            .add("document_filter.document_ids", format!("must be at most {FILTER_DOCUMENTS_MAX}"));
+    }
+    if filter.labels.len() > FILTER_LABELS_MAX {
+        faults.add("document_filter.labels", format!("must be at most {FILTER_LABELS_MAX}"));
+    }
+    let mut parsed = DocumentFilter::default();
+    for (i, id) in filter.document_ids.iter().enumerate().take(FILTER_DOCUMENTS_MAX) {
+        parsed.documents.extend(faults.document(&format!("document_filter.document_ids[{i}]"), id));
+    }
+    for (i, label) in filter.labels.iter().enumerate().take(FILTER_LABELS_MAX) {
+        let field = format!("document_filter.labels[{i}]");
+        let has_range = label.at_least.is_some() || label.at_most.is_some();
+        let is_number = |number: &Option<f64>| number.is_none_or(f64::is_finite);
+        if label.key.is_empty() || label.key.len() > LABEL_KEY_BYTES_MAX {
+            faults.add(&field, format!("the key must have 1 to {LABEL_KEY_BYTES_MAX} bytes"));
+        }
+        if label.any_of.len() > FILTER_VALUES_MAX {
+            faults.add(&field, format!("must have at most {FILTER_VALUES_MAX} values"));
+        }
+        if label.any_of.is_empty() && !has_range {
+            faults.add(&field, "must have `any_of`, `at_least` or `at_most`");
+        }
+        if !is_number(&label.at_least) || !is_number(&label.at_most) {
+            faults.add(&field, "must have finite numbers");
+        }
+        if !label.any_of.is_empty() {
+            parsed.any_of.push((label.key.clone(), label.any_of.clone()));
+        }
+        if has_range {
+            parsed.ranges.push((label.key.clone(), label.at_least, label.at_most));
+        }
+    }
+    parsed.created_after =
+        faults.time("document_filter.created_after", filter.created_after.as_ref());
+    parsed.created_before =
+        faults.time("document_filter.created_before", filter.created_before.as_ref());
+    parsed
 }
 
 fn target(

@@ -9,10 +9,12 @@ use crate::memory::{PolicyChange, SummaryChange};
 use crate::proto::v1 as pb;
 use crate::record::Scopes;
 use crate::tokens::JSON_BYTES_MAX;
-use crate::types::{ModelPolicy, Policy, RetrievalMode};
+use crate::types::{CollectionId, ModelPolicy, Policy, RetrievalMode};
 
 /// The most models of a tenant's own.
 pub const MODELS_MAX: usize = 32;
+/// The most collections that a request without any looks in: each is asked for its own index.
+pub const DEFAULT_COLLECTIONS_MAX: usize = 16;
 /// The most turns a context may take from retrieval.
 pub const RETRIEVED_TURNS_MAX: u32 = 1_000;
 const LANGUAGE_BYTES: usize = 8;
@@ -24,13 +26,14 @@ const TAIL_TOKENS_MAX: u32 = 1_000_000;
 const IDLE_MINUTES_MAX: u32 = 5_256_000;
 
 /// The fields of a policy that may be set, by their paths.
-const PATHS: [&str; 19] = [
+const PATHS: [&str; 22] = [
     "budget_tokens_default",
     "budget_tokens_max",
     "shares",
     "shares.summary_percent",
     "shares.recent_percent",
     "shares.retrieved_percent",
+    "shares.documents_percent",
     "retrieval",
     "retrieval.retrieved_turns_max",
     "retrieval.language",
@@ -43,6 +46,8 @@ const PATHS: [&str; 19] = [
     "summaries.tail_low_tokens",
     "summaries.idle_minutes",
     "summaries.off",
+    "documents",
+    "documents.default_collections",
     "*",
 ];
 
@@ -69,6 +74,7 @@ fn is_given(policy: &pb::Policy, path: &str) -> bool {
         "summaries" => policy.summaries.is_some(),
         "model_default" => !policy.model_default.is_empty(),
         "models" => !policy.models.is_empty(),
+        "documents" => policy.documents.is_some(),
         "tokenizer_fallback" => !policy.tokenizer_fallback.is_empty(),
         _ => false,
     }
@@ -93,7 +99,12 @@ pub fn change(faults: &mut Faults, policy: pb::Policy, paths: &[String]) -> Poli
             }
         }
     }
-    change.shares = shares(faults, policy.shares.unwrap_or_default(), &names);
+    let given = policy.shares.unwrap_or_default();
+    change.shares = shares(faults, given, &names);
+    if names("shares") || names("shares.documents_percent") {
+        let percent = given.documents_percent;
+        change.documents_percent = Some(percent.map(|p| u8::try_from(p).unwrap_or(u8::MAX)));
+    }
     let retrieval = policy.retrieval.unwrap_or_default();
     if names("retrieval") || names("retrieval.retrieved_turns_max") {
         let turns = retrieval.retrieved_turns_max.unwrap_or(200);
@@ -114,6 +125,10 @@ pub fn change(faults: &mut Faults, policy: pb::Policy, paths: &[String]) -> Poli
         change.retrieval_mode = Some(retrieval_mode(faults, retrieval.mode));
     }
     change.summaries = summaries(faults, policy.summaries.unwrap_or_default(), &names);
+    if names("documents") || names("documents.default_collections") {
+        let given = policy.documents.unwrap_or_default();
+        change.default_collections = Some(collections(faults, &given.default_collections));
+    }
     if names("model_default") {
         faults.required_text("policy.model_default", &policy.model_default, NAME_BYTES_MAX);
         change.model_default = Some(policy.model_default);
@@ -176,6 +191,25 @@ fn summaries(
         idle_minutes: number("idle_minutes", given.idle_minutes, (1, IDLE_MINUTES_MAX)),
         off: named("off").then_some(given.off),
     }
+}
+
+fn collections(faults: &mut Faults, given: &[String]) -> Vec<CollectionId> {
+    let field = "policy.documents.default_collections";
+    if given.len() > DEFAULT_COLLECTIONS_MAX {
+        faults.add(field, format!("must hold at most {DEFAULT_COLLECTIONS_MAX}"));
+        return Vec::new();
+    }
+    let mut parsed: Vec<CollectionId> = Vec::new();
+    for (i, id) in given.iter().enumerate() {
+        match CollectionId::parse(id) {
+            Ok(id) if parsed.contains(&id) => {
+                faults.add(format!("{field}[{i}]"), "must not come twice");
+            }
+            Ok(id) => parsed.push(id),
+            Err(error) => faults.add(format!("{field}[{i}]"), error.to_string()),
+        }
+    }
+    parsed
 }
 
 fn models(faults: &mut Faults, models: Vec<pb::ModelPolicy>) -> Vec<ModelPolicy> {

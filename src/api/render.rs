@@ -6,8 +6,8 @@ use crate::record::{ApiKeyRow, Head, JobKind, JobState, Scopes, SessionKind, Sum
 use crate::sessions::marks;
 use crate::summarize::Summary;
 use crate::types::{
-    Part, Policy, RetrievalMode, Role, SessionId, Shares, Status, SummaryPolicy, TenantId,
-    Timestamp, Turn,
+    DocumentPolicy, Part, Policy, RetrievalMode, Role, SessionId, Shares, Status, SummaryPolicy,
+    TenantId, Timestamp, Turn,
 };
 
 /// A moment.
@@ -113,12 +113,13 @@ pub fn part(part: &Part) -> pb::Part {
     pb::Part { kind: Some(kind) }
 }
 
-/// Shares.
-pub fn shares(shares: Shares) -> pb::Shares {
+/// Shares, with that of the documents if they have one.
+pub fn shares(shares: Shares, documents_percent: Option<u8>) -> pb::Shares {
     pb::Shares {
         summary_percent: shares.summary_percent.into(),
         recent_percent: shares.recent_percent.into(),
         retrieved_percent: shares.retrieved_percent.into(),
+        documents_percent: documents_percent.map(u32::from),
     }
 }
 
@@ -136,7 +137,7 @@ pub fn policy(policy: &Policy) -> pb::Policy {
         version: policy.version,
         budget_tokens_default: policy.budget_tokens_default,
         budget_tokens_max: policy.budget_tokens_max,
-        shares: Some(shares(policy.shares)),
+        shares: Some(shares(policy.shares, policy.documents.share_percent)),
         retrieval: Some(pb::RetrievalPolicy {
             retrieved_turns_max: Some(policy.retrieval.retrieved_turns_max),
             language: policy.retrieval.language.clone(),
@@ -146,6 +147,7 @@ pub fn policy(policy: &Policy) -> pb::Policy {
         models: policy.models.iter().map(model).collect(),
         tokenizer_fallback: policy.tokenizer_fallback.clone(),
         summaries: Some(summary_policy(&policy.summaries)),
+        documents: Some(document_policy(&policy.documents)),
     }
 }
 
@@ -155,6 +157,11 @@ fn retrieval_mode(mode: RetrievalMode) -> pb::RetrievalMode {
         RetrievalMode::Words => pb::RetrievalMode::Words,
         RetrievalMode::Vectors => pb::RetrievalMode::Vectors,
     }
+}
+
+fn document_policy(policy: &DocumentPolicy) -> pb::DocumentPolicy {
+    let collections = policy.default_collections.iter().map(ToString::to_string);
+    pb::DocumentPolicy { default_collections: collections.collect() }
 }
 
 /// When summaries are made, with the defaults filled in.

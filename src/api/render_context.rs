@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::api::render::{part, time, turn};
 use crate::context::{
-    Context, CountMethod, DropReason, Item, LAYOUT_VERSION, Message, MessageRole, SectionKind,
-    Trust,
+    Citation, Context, CountMethod, DropReason, Dropped, Item, LAYOUT_VERSION, Message,
+    MessageRole, SectionKind, Trust,
 };
-use crate::memory::{Built, Coverage, Decided, Degraded, Found};
+use crate::memory::{Built, Coverage, Decided, Degraded, Found, FoundChunk};
 use crate::proto::v1 as pb;
 use crate::retrieve::{ANALYSIS_VERSION, RETRIEVAL_VERSION, SignalValue};
 use crate::summarize::SUMMARIZER_VERSION;
@@ -43,17 +43,7 @@ pub fn context(built: Built, policy_version: u64) -> pb::BuildContextResponse {
                 tokens: range.tokens,
             })
             .collect(),
-        dropped: account
-            .dropped
-            .iter()
-            .map(|dropped| pb::Dropped {
-                session_id: session(dropped.source),
-                seq: dropped.seq.0,
-                tokens: dropped.tokens,
-                score: dropped.score,
-                reason: drop_reason(dropped.reason).into(),
-            })
-            .collect(),
+        dropped: account.dropped.iter().map(|found| dropped(found, &built)).collect(),
         full_history_tokens: account.full_history_tokens,
         breakpoints: account
             .breakpoints
@@ -66,15 +56,19 @@ pub fn context(built: Built, policy_version: u64) -> pb::BuildContextResponse {
             .collect(),
         degraded: degraded(&built.degraded),
         decision: decision(built.ranked.decision).into(),
-        state: Some(state(
-            (built.session_change, built.user_change),
-            policy_version,
-            components,
-            built.as_of,
-        )),
+        state: Some(pb::State {
+            documents_digest: built.documents_digest,
+            ..state(
+                (built.session_change, built.user_change),
+                policy_version,
+                components,
+                built.as_of,
+            )
+        }),
         model: built.model.name.clone(),
         tokenizer,
         vectors: built.ranked.coverage.map(vectors),
+        document_vectors: built.documents_coverage.map(chunk_vectors),
     }
 }
 
@@ -96,14 +90,43 @@ pub fn found(found: Found, policy_version: u64, explain: bool) -> pb::SearchResp
         hits: hits.collect(),
         decision: decision(found.decision).into(),
         degraded: degraded(&found.degraded),
-        state: Some(state(
-            (found.session_change, found.user_change),
-            policy_version,
-            components(found.embedder.as_deref()),
-            found.as_of,
-        )),
+        state: Some(pb::State {
+            documents_digest: found.documents.digest,
+            ..state(
+                (found.session_change, found.user_change),
+                policy_version,
+                components(found.embedder.as_deref()),
+                found.as_of,
+            )
+        }),
         vectors: found.coverage.map(vectors),
+        documents: found.documents.chunks.into_iter().map(|hit| chunk(hit, explain)).collect(),
+        document_vectors: found.documents.coverage.map(chunk_vectors),
     }
+}
+
+fn chunk(found: FoundChunk, explain: bool) -> pb::DocumentHit {
+    pb::DocumentHit {
+        citation: Some(pb::Citation {
+            collection: found.collection.to_string(),
+            document_id: found.document.to_string(),
+            title: found.title.to_string(),
+            heading: found.heading,
+            start: found.range.0,
+            end: found.range.1,
+            first_chunk: found.ordinal,
+            last_chunk: found.ordinal,
+        }),
+        text: found.text,
+        score: found.score,
+        metadata: found.metadata.as_ref().clone(),
+        signals: if explain { found.signals.iter().map(signal).collect() } else { Vec::new() },
+    }
+}
+
+fn chunk_vectors(coverage: Coverage) -> pb::ChunkCoverage {
+    let Coverage { turns: chunks, turns_embedded: chunks_embedded } = coverage;
+    pb::ChunkCoverage { chunks, chunks_embedded }
 }
 
 /// Versions of what took part; `embedder`: the key of the one whose vectors did.
@@ -133,6 +156,7 @@ fn state(
         policy_version,
         components,
         as_of: Some(time(as_of)),
+        documents_digest: 0,
     }
 }
 
@@ -155,6 +179,7 @@ fn section(section: &crate::context::Section, built: &Built) -> pb::Section {
         SectionKind::Instructions => pb::SectionKind::Instructions,
         SectionKind::Summary => pb::SectionKind::Summary,
         SectionKind::Recent => pb::SectionKind::Recent,
+        SectionKind::Documents => pb::SectionKind::Documents,
         SectionKind::Retrieved => pb::SectionKind::Retrieved,
         SectionKind::CurrentExchange => pb::SectionKind::CurrentExchange,
     };
@@ -172,7 +197,12 @@ fn item(item: &Item, built: &Built) -> pb::Item {
         Trust::Conversation => pb::Trust::Conversation,
         Trust::Quoted => pb::Trust::Quoted,
     };
-    let signals = item.source.and_then(|source| built.signals.get(&(source, item.first_seq)));
+    let of_turn = |source| built.signals.get(&(source, item.first_seq));
+    let of_chunk = |at: &Citation| built.passage_signals.get(&(at.document, at.best_chunk));
+    let signals = match &item.citation {
+        Some(citation) => of_chunk(citation),
+        None => item.source.and_then(of_turn),
+    };
     let quoted = item.trust == Trust::Quoted;
     pb::Item {
         session_id: item.source.map(|at| built.sessions[at].to_string()).unwrap_or_default(),
@@ -188,6 +218,32 @@ fn item(item: &Item, built: &Built) -> pb::Item {
             .filter(|_| quoted)
             .map(|signals| signals.iter().map(signal).collect())
             .unwrap_or_default(),
+        citation: item.citation.as_ref().map(|at| citation(at, built)),
+    }
+}
+
+fn dropped(dropped: &Dropped, built: &Built) -> pb::Dropped {
+    pb::Dropped {
+        session_id: dropped.source.map(|at| built.sessions[at].to_string()).unwrap_or_default(),
+        seq: dropped.seq.0,
+        tokens: dropped.tokens,
+        score: dropped.score,
+        reason: drop_reason(dropped.reason).into(),
+        citation: dropped.citation.as_ref().map(|at| citation(at, built)),
+    }
+}
+
+fn citation(at: &Citation, built: &Built) -> pb::Citation {
+    let document = &built.documents[at.document];
+    pb::Citation {
+        collection: document.collection.to_string(),
+        document_id: document.document.to_string(),
+        title: document.title.clone(),
+        heading: at.heading.clone(),
+        start: at.start,
+        end: at.end,
+        first_chunk: at.first_chunk,
+        last_chunk: at.last_chunk,
     }
 }
 
@@ -239,6 +295,8 @@ fn degraded(degraded: &[Degraded]) -> Vec<i32> {
         Degraded::Vector => pb::Degradation::Vector.into(),
         Degraded::VectorsPending => pb::Degradation::VectorsPending.into(),
         Degraded::Language => pb::Degradation::Language.into(),
+        Degraded::Documents => pb::Degradation::Documents.into(),
+        Degraded::IndexLag => pb::Degradation::IndexLag.into(),
     };
     degraded.iter().map(name).collect()
 }

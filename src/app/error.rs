@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use metrics_exporter_prometheus::BuildError;
 
 use crate::config::Settings;
+use crate::documents::IndexError;
 use crate::embed::EmbedError;
 use crate::error::Failure;
 use crate::storage::{StoreError, disk::OpenError};
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The embedder cannot be had.
     #[error("cannot start the embedder")]
     Embedder(#[source] EmbedError),
+    /// The index of documents cannot be opened.
+    #[error("cannot open the index of documents")]
+    Index(#[source] IndexError),
     /// Metrics cannot be served.
     #[error("cannot serve metrics")]
     Metrics(#[source] BuildError),

@@ -8,7 +8,8 @@ use super::server::{
 use crate::api::{LimitRow, STALLED, bytes, number, request_limits};
 use crate::embed::builtin::{BACKGROUND_MAX, QUERIES_MAX};
 use crate::memory::{
-    BACKLOG_SESSIONS_MAX, KEYS_MAX, POLICIES_MAX, QUESTIONS_BYTES_MAX, REPEATS_KEPT_MS,
+    BACKLOG_SESSIONS_MAX, COLLECTIONS_MAX, KEYS_MAX, POLICIES_MAX, QUESTIONS_BYTES_MAX,
+    REPEATS_KEPT_MS, UPLOADS_KEPT_MS,
 };
 use crate::sessions::SESSION_TURNS_MAX;
 use crate::storage::{
@@ -39,6 +40,12 @@ fn kept() -> Vec<LimitRow> {
             "API keys of a tenant, revoked ones included",
             number(KEYS_MAX as u64),
             "`TOO_MANY_KEYS`",
+        ),
+        row("collections of a tenant", number(COLLECTIONS_MAX as u64), "`TOO_MANY_COLLECTIONS`"),
+        row(
+            "how long an upload may rest",
+            format!("{} hours", UPLOADS_KEPT_MS / 3_600_000),
+            "`UPLOAD_NOT_FOUND`: it is given up",
         ),
         row("one commit", bytes(BATCH_BYTES_MAX as u64), "`WRITE_TOO_LARGE`"),
         row("a key of the store", bytes(KEY_BYTES_MAX as u64), "cannot be reached: ids are short"),

@@ -14,13 +14,13 @@ use tower::util::MapResponseLayer;
 
 use super::{connections, error::StartError};
 use crate::api::{
-    ANSWER_BYTES_MAX, Admission, AdmissionLayer, Calls, DeadlineLayer, MemoryApi, ObserveLayer,
-    REQUEST_BYTES_MAX, TenantApi, corrected, move_mark,
+    ANSWER_BYTES_MAX, Admission, AdmissionLayer, Calls, DeadlineLayer, DocumentApi,
+    MESSAGE_BYTES_MAX, MemoryApi, ObserveLayer, REQUEST_BYTES_MAX, TenantApi, corrected, move_mark,
 };
 use crate::config::{Settings, Tls};
 use crate::proto::{
-    DESCRIPTORS, v1 as pb, v1::memory_service_server::MemoryServiceServer,
-    v1::tenant_service_server::TenantServiceServer,
+    DESCRIPTORS, v1 as pb, v1::document_service_server::DocumentServiceServer,
+    v1::memory_service_server::MemoryServiceServer, v1::tenant_service_server::TenantServiceServer,
 };
 use crate::telemetry;
 
@@ -61,6 +61,7 @@ pub(super) async fn start(
 ) -> Result<Started, StartError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<MemoryServiceServer<MemoryApi>>().await;
+    health.set_serving::<DocumentServiceServer<DocumentApi>>().await;
     health.set_serving::<TenantServiceServer<TenantApi>>().await;
     telemetry::serving(true);
     let server = server(settings)?
@@ -68,13 +69,19 @@ pub(super) async fn start(
         .layer(DeadlineLayer)
         .layer(MapResponseLayer::new(move_mark))
         .layer(MapResponseLayer::new(corrected))
-        .layer(AdmissionLayer::new(admission, calls.memory.clone()))
+        .layer(AdmissionLayer::new(admission.clone(), calls.memory.clone()))
         .add_service(health_service)
         .add_service(reflection())
         .add_service(
             MemoryServiceServer::new(MemoryApi::new(calls.clone(), durability))
                 .accept_compressed(CompressionEncoding::Gzip)
                 .max_decoding_message_size(REQUEST_BYTES_MAX)
+                .max_encoding_message_size(ANSWER_BYTES_MAX),
+        )
+        .add_service(
+            DocumentServiceServer::new(DocumentApi::new(calls.clone(), admission))
+                .accept_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(ANSWER_BYTES_MAX),
         )
         .add_service(
@@ -99,6 +106,7 @@ impl Started {
     /// Says on the health service that it serves no more.
     pub(super) async fn set_not_serving(&self) {
         self.health.set_not_serving::<MemoryServiceServer<MemoryApi>>().await;
+        self.health.set_not_serving::<DocumentServiceServer<DocumentApi>>().await;
         self.health.set_not_serving::<TenantServiceServer<TenantApi>>().await;
         self.health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
         telemetry::serving(false);

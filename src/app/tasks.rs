@@ -9,6 +9,8 @@ use tokio::task::JoinHandle;
 
 use crate::admission::{Figures, Refused};
 use crate::api::Admission;
+use crate::documents::EmbeddedIndex;
+use crate::error::Failure;
 use crate::memory::{Memory, Worked};
 use crate::telemetry;
 
@@ -18,6 +20,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 const SWEEP_ROUNDS_MAX: usize = 100;
 /// How often jobs are looked for: a summary may be late by this much.
 const JOBS_EVERY: Duration = Duration::from_secs(1);
+/// How often the index of documents is written down: a commit of it costs some 50 ms.
+const TEND_EVERY: Duration = Duration::from_secs(1);
 /// How often gauges are set: more often than anybody collects them.
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait after a failure before trying again: the first time, and at the most.
@@ -28,6 +32,7 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// collects them.
 pub(super) fn start(
     memory: &Arc<Memory>,
+    index: &EmbeddedIndex,
     admission: &Arc<Admission>,
     stopped: &watch::Receiver<bool>,
     collected: bool,
@@ -39,6 +44,8 @@ pub(super) fn start(
         tokio::spawn(embed(m(), a(), s())),
         tokio::spawn(work(m(), a(), s())),
         tokio::spawn(forget(a(), s())),
+        tokio::spawn(tend(m(), s())),
+        tokio::spawn(write_down(index.clone(), s())),
     ];
     if collected {
         tasks.push(tokio::spawn(observe(m(), a(), s())));
@@ -53,7 +60,8 @@ async fn embed(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watc
         // A stop does not wait for texts that are being embedded: their rows are still there.
         let embed_some = async {
             admission.background().await;
-            memory.embed_some().await
+            // Turns first: their sessions are being talked in.
+            Ok::<_, Failure>(memory.embed_some().await? || memory.embed_chunks().await?)
         };
         let worked = tokio::select! {
             worked = embed_some => worked,
@@ -74,7 +82,54 @@ async fn embed(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watc
         tokio::select! {
             () = rest(idle) => {}
             () = memory.more_to_embed(), if idle.is_none() => {}
+            () = memory.more_chunks(), if idle.is_none() => {}
             _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Brings the index of documents to where the record is, at the start and whenever it was left
+/// behind, until the stop.
+async fn tend(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        let idle = match memory.reconcile_documents().await {
+            Ok(_) => {
+                pause = RETRY_FIRST;
+                None
+            }
+            Err(error) => {
+                tracing::warn!("the index of documents cannot be brought up to date: {error}");
+                pause = (pause * 2).min(RETRY_MAX);
+                Some(pause)
+            }
+        };
+        tokio::select! {
+            () = rest(idle) => {}
+            () = memory.documents_behind() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Writes down what the index of documents holds in memory only, until the stop and once more then:
+/// what is not written is taken from the record at the next start.
+async fn write_down(index: EmbeddedIndex, mut stopped: watch::Receiver<bool>) {
+    let mut pause = TEND_EVERY;
+    loop {
+        let stops = tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            _ = stopped.wait_for(|stop| *stop) => true,
+        };
+        pause = match index.tend().await {
+            Ok(()) => TEND_EVERY,
+            Err(error) => {
+                tracing::warn!("the index of documents cannot be written: {error}");
+                (pause * 2).min(RETRY_MAX)
+            }
+        };
+        if stops {
+            return;
         }
     }
 }
@@ -163,7 +218,9 @@ async fn sweep(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watc
         }
         for _ in 0..SWEEP_ROUNDS_MAX {
             admission.background().await;
-            match memory.sweep().await {
+            let swept =
+                async { Ok::<_, Failure>(memory.sweep().await? + memory.sweep_documents().await?) };
+            match swept.await {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(failure) => {

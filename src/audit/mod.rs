@@ -8,6 +8,7 @@ mod fits;
 mod life;
 mod lists;
 mod report;
+mod shelves;
 mod spans;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ pub use report::{Check, Finding, Level, Outcome, Report};
 
 use life::Life;
 use lists::Lists;
+use shelves::Shelves;
 
 /// The first key of what an incarnation holds.
 const LIFE: u8 = b'i';
@@ -35,6 +37,7 @@ pub struct Audit {
     owners: BTreeMap<Incarnation, Owner>,
     jobs: BTreeMap<(Incarnation, JobKind), Job>,
     lists: Lists,
+    shelves: Shelves,
     life: Option<Life>,
     /// The lives that have rows, with whether turns of theirs wait for vectors.
     lives: BTreeMap<Incarnation, bool>,
@@ -82,6 +85,7 @@ impl Audit {
             owners: BTreeMap::new(),
             jobs: BTreeMap::new(),
             lists: Lists::default(),
+            shelves: Shelves::default(),
             life: None,
             lives: BTreeMap::new(),
             mends: Vec::new(),
@@ -100,11 +104,18 @@ impl Audit {
         let known = match row.key.first() {
             Some(b'S') => self.head(row),
             Some(b'J') => self.job(row),
+            Some(b'C' | b'c' | b'F' | b'f' | b'g' | b'l' | b'q') => self.of_documents(row),
             _ => self.lists.row(row, &mut self.report),
         };
         if !known {
             self.unreadable(row);
         }
+    }
+
+    fn of_documents(&mut self, row: &Row) -> bool {
+        let taken = self.shelves.row(row);
+        taken.into_iter().for_each(|check| self.report.looked_at(check));
+        taken.is_some()
     }
 
     fn unreadable(&mut self, row: &Row) {
@@ -177,12 +188,13 @@ impl Audit {
         }
         let jobs = self.jobs();
         let orphans = self.orphans();
-        let Self { lists, owners, lives, mut report, mut mends, has_losses, .. } = self;
+        let Self { lists, shelves, owners, lives, mut report, mut mends, has_losses, .. } = self;
         let lists = lists.fit(&owners, &lives, &mut report);
+        let shelves = shelves.fit(&mut report);
         if has_losses {
             return Examined { report, mends, orphans: BTreeSet::new() };
         }
-        mends.extend([jobs, lists]);
+        mends.extend([jobs, lists, shelves]);
         Examined { report, mends, orphans }
     }
 

@@ -55,11 +55,13 @@ pub enum Check {
     Repeats,
     /// Tenants, their policies and keys.
     Tenants,
+    /// Documents and uploads against collections and contents.
+    Documents,
 }
 
 impl Check {
     /// All checks, in the order in which they are told.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Rows,
         Self::Turns,
         Self::Derived,
@@ -72,6 +74,7 @@ impl Check {
         Self::Purges,
         Self::Repeats,
         Self::Tenants,
+        Self::Documents,
     ];
 
     /// Its name.
@@ -89,6 +92,7 @@ impl Check {
             Self::Purges => "purges",
             Self::Repeats => "repeats",
             Self::Tenants => "tenants and keys",
+            Self::Documents => "documents",
         }
     }
 }

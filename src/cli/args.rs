@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::{
-    BenchArgs, ContextArgs, DemoArgs, DoctorArgs, EvalArgs, ImportArgs, JobsArgs, KeyCommand,
-    SearchArgs, ServeArgs, SessionCommand, StoreCommand, TenantCommand,
+    BenchArgs, ContextArgs, DemoArgs, DoctorArgs, DocumentsCommand, EvalArgs, ImportArgs,
+    IngestArgs, JobsArgs, KeyCommand, ReadPdfArgs, SearchArgs, ServeArgs, SessionCommand,
+    StoreCommand, TenantCommand,
 };
 
 const EXIT_CODES: &str = "\
@@ -78,10 +79,15 @@ pub enum Command {
     Session(SessionCommand),
     /// Build the context for a model call.
     Context(ContextArgs),
-    /// Find past turns.
+    /// Find past turns and passages of documents.
     Search(SearchArgs),
     /// Import conversations: JSON Lines, ChatGPT's conversations.json, Chat Completions messages.
     Import(ImportArgs),
+    /// Make files documents of a collection.
+    Ingest(IngestArgs),
+    /// Work with documents and their collections.
+    #[command(subcommand)]
+    Documents(DocumentsCommand),
     /// Measure retrieval and contexts on a set of questions, on a server of its own.
     Eval(EvalArgs),
     /// Measure how fast a server is and what it takes: a load generator.
@@ -106,4 +112,7 @@ pub enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+    /// Read a PDF from stdin; a server starts it for each PDF that it takes in.
+    #[command(hide = true)]
+    ReadPdf(ReadPdfArgs),
 }

@@ -12,6 +12,7 @@ use tonic::{Request, Status};
 
 use crate::cli::{ClientArgs, Error};
 use crate::proto::{
+    v1::document_service_client::DocumentServiceClient,
     v1::memory_service_client::MemoryServiceClient, v1::tenant_service_client::TenantServiceClient,
 };
 
@@ -140,6 +141,8 @@ pub type Authorised = InterceptedService<Channel, Credentials>;
 pub struct Client {
     /// Sessions, contexts and search.
     pub memory: MemoryServiceClient<Authorised>,
+    /// Documents and collections.
+    pub documents: DocumentServiceClient<Authorised>,
     /// Tenants, policies and keys.
     pub tenants: TenantServiceClient<Authorised>,
 }
@@ -159,6 +162,8 @@ impl Client {
         let channel = InterceptedService::new(channel(settings).await?, credentials);
         Ok(Self {
             memory: MemoryServiceClient::new(channel.clone())
+                .max_decoding_message_size(ANSWER_BYTES_MAX),
+            documents: DocumentServiceClient::new(channel.clone())
                 .max_decoding_message_size(ANSWER_BYTES_MAX),
             tenants: TenantServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
         })

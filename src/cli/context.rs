@@ -82,24 +82,32 @@ pub struct ContextArgs {
     /// Only retrieve turns created before this time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     created_before: Option<prost_types::Timestamp>,
-    /// Shares of the summary, the recent and the retrieved turns, in percent: 10,50,40.
-    #[arg(long, value_name = "S,R,F", value_parser = parse_shares)]
+    /// A collection of documents to look in; may be given often [default: the policy's].
+    #[arg(long = "collection", value_name = "NAME")]
+    collections: Vec<String>,
+    /// Shares of the summary, the recent and the retrieved turns, in percent, and of documents when
+    /// they have one of their own: 10,50,40 or 10,50,10,30.
+    #[arg(long, value_name = "S,R,F[,D]", value_parser = parse_shares)]
     shares: Option<v1::Shares>,
     /// Give every signal of each score.
     #[arg(long)]
     explain: bool,
 }
 
-/// Reads three percentages.
+/// Reads three percentages, or four.
 pub(super) fn parse_shares(text: &str) -> Result<v1::Shares, String> {
     let parts: Result<Vec<u32>, _> = text.split(',').map(|part| part.trim().parse()).collect();
     match parts.as_deref() {
-        Ok([summary, recent, retrieved]) => Ok(v1::Shares {
+        Ok([summary, recent, retrieved, documents @ ..]) if documents.len() < 2 => Ok(v1::Shares {
             summary_percent: *summary,
             recent_percent: *recent,
             retrieved_percent: *retrieved,
+            documents_percent: documents.first().copied(),
         }),
-        _ => Err(format!("`{text}` are no shares: write summary,recent,retrieved as in 10,50,40")),
+        _ => Err(format!(
+            "`{text}` are no shares: write summary,recent,retrieved as in 10,50,40, or with \
+             documents as in 10,50,10,30"
+        )),
     }
 }
 
@@ -129,10 +137,11 @@ impl ContextArgs {
             filter: (filter != v1::Filter::default()).then_some(filter),
             as_of: self.as_of,
             time_zone: self.time_zone,
-            collections: Vec::new(),
+            collections: self.collections,
             shares: self.shares,
             format: format as i32,
             explain: self.explain,
+            document_filter: None,
         }
     }
 }

@@ -10,14 +10,17 @@ mod connect;
 mod context;
 mod demo;
 mod doctor;
+mod documents;
 mod error;
 mod eval;
 mod health;
 mod import;
+mod ingest;
 mod jobs;
 mod key;
 mod local;
 mod output;
+mod read_pdf;
 mod render;
 mod search;
 mod serve;
@@ -36,15 +39,18 @@ pub use connect::{Client, DEFAULT_ADDRESS, Settings};
 pub use context::ContextArgs;
 pub use demo::DemoArgs;
 pub use doctor::DoctorArgs;
+pub use documents::DocumentsCommand;
 pub use error::{
     EXIT_CONFLICT, EXIT_DEADLINE, EXIT_DENIED, EXIT_EXHAUSTED, EXIT_INTERNAL, EXIT_NOT_FOUND,
     EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
 };
 pub use eval::EvalArgs;
 pub use import::{ImportArgs, parse as parse_import};
+pub use ingest::IngestArgs;
 pub use jobs::JobsArgs;
 pub use key::KeyCommand;
 pub use output::{Form, Output};
+pub use read_pdf::ReadPdfArgs;
 pub use search::SearchArgs;
 pub use serve::{ServeArgs, serve};
 pub use session::SessionCommand;
@@ -56,6 +62,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Serve(args) = &cli.command {
         return serve(args);
+    }
+    if let Command::ReadPdf(args) = &cli.command {
+        return read_pdf::run(args);
     }
     let output = Output::new(Form::of_stdout(cli.client.json));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -83,13 +92,17 @@ fn fail(error: &Error, output: Output) -> u8 {
 pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
     let client = cli.client;
     match cli.command {
-        Command::Serve(_) => {
-            return Err(Error::Internal("`serve` runs on its own".to_owned()));
+        Command::Serve(_) | Command::ReadPdf(_) => {
+            return Err(Error::Internal("it runs on its own".to_owned()));
         }
         Command::Demo(args) => demo::run(&args, output).await?,
         Command::Eval(args) => eval::run(&args, output).await?,
         Command::Bench(args) => bench::run(&args, &client, output).await?,
         Command::Import(args) => return import::run(&args, &client, output).await,
+        Command::Ingest(args) => return ingest::run(&args, &client, output).await,
+        Command::Documents(command) => {
+            documents::run(command, connect_to(&client).await?, output).await?;
+        }
         Command::Session(command) => {
             session::run(command, connect_to(&client).await?, output).await?;
         }

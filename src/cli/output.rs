@@ -126,6 +126,16 @@ fn write_line(text: &str) -> Result<(), Error> {
     Ok(stdout.flush()?)
 }
 
+/// Writes bytes to stdout as they are.
+///
+/// # Errors
+/// As [`Output::answer`].
+pub fn write_bytes(bytes: &[u8]) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    Ok(stdout.flush()?)
+}
+
 /// Writes a line to stderr; that nobody reads it is no failure.
 pub fn note(text: &str) {
     let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());

@@ -13,6 +13,9 @@ const BAR_CELLS: usize = 60;
 /// How many items, ranges and dropped turns are listed at most; the JSON form lists all.
 const LISTED_MAX: usize = 40;
 
+/// How many characters of a title or a heading are shown.
+const HEADING_CHARS_MAX: usize = 60;
+
 /// One stretch of the bar.
 struct Stretch {
     label: &'static str,
@@ -27,6 +30,7 @@ fn look(kind: v1::SectionKind) -> (&'static str, char, AnsiColors) {
         v1::SectionKind::Summary => ("summary", 'S', AnsiColors::Cyan),
         v1::SectionKind::Recent => ("recent", 'R', AnsiColors::Blue),
         v1::SectionKind::Retrieved => ("retrieved", 'F', AnsiColors::Green),
+        v1::SectionKind::Documents => ("documents", 'D', AnsiColors::Green),
         v1::SectionKind::CurrentExchange => ("current exchange", 'Q', AnsiColors::Yellow),
         v1::SectionKind::Unspecified => ("?", '?', AnsiColors::White),
     }
@@ -135,13 +139,15 @@ fn sources(context: &v1::BuildContextResponse, paint: Paint) -> String {
             section.tokens,
             section.allowance_tokens
         ));
-        let retrieved = section.kind() == v1::SectionKind::Retrieved;
-        if !retrieved && count > 3 {
+        if !is_found(section.kind()) && count > 3 {
             text.push_str(&format!("  {}\n", span_of(&section.items)));
             continue;
         }
         for item in section.items.iter().take(LISTED_MAX) {
-            text.push_str(&item_line(item, section.kind()));
+            text.push_str(&match &item.citation {
+                Some(citation) => passage_line(item, citation),
+                None => item_line(item, section.kind()),
+            });
             text.push_str(&signals(&item.signals, "      "));
         }
         if count > LISTED_MAX {
@@ -149,6 +155,11 @@ fn sources(context: &v1::BuildContextResponse, paint: Paint) -> String {
         }
     }
     text
+}
+
+/// Whether retrieval found what the section shows.
+fn is_found(kind: v1::SectionKind) -> bool {
+    matches!(kind, v1::SectionKind::Retrieved | v1::SectionKind::Documents)
 }
 
 /// A long run of items as the ranges of turns that it covers.
@@ -164,7 +175,7 @@ fn span_of(items: &[v1::Item]) -> String {
 }
 
 fn item_line(item: &v1::Item, kind: v1::SectionKind) -> String {
-    let scored = kind == v1::SectionKind::Retrieved;
+    let scored = is_found(kind);
     let fixed = kind == v1::SectionKind::Instructions;
     let place = match (item.session_id.as_str(), item.first_seq, item.last_seq) {
         ("", ..) => if fixed { "instructions" } else { "this request" }.to_owned(),
@@ -183,6 +194,20 @@ fn item_line(item: &v1::Item, kind: v1::SectionKind) -> String {
     }
     line.push('\n');
     line
+}
+
+/// A passage: where it stands, what it costs, and on a line below, under which title and headings.
+fn passage_line(item: &v1::Item, at: &v1::Citation) -> String {
+    let place = format!("{}/{}@{}–{}", at.collection, at.document_id, at.start, at.end);
+    let escaped = if item.escaped { "  escaped" } else { "" };
+    let mut text =
+        format!("  {place:<34} {:>6} tokens  score {:.3}{escaped}\n", item.tokens, item.score);
+    let names = std::iter::once(&at.title).chain(&at.heading).filter(|name| !name.is_empty());
+    let path: Vec<String> = names.map(|name| one_line(name, HEADING_CHARS_MAX)).collect();
+    if !path.is_empty() {
+        text.push_str(&format!("      {}\n", path.join(" > ")));
+    }
+    text
 }
 
 /// Each signal of a score on a line of its own; nothing when there are none.

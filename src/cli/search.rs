@@ -5,6 +5,8 @@ use clap::Args;
 use crate::cli::{
     Client, Error, Output,
     context::ScopeArg,
+    ingest::label,
+    output::Paint,
     render,
     wire::{parse_time, readable, show_time},
 };
@@ -16,7 +18,7 @@ pub struct SearchArgs {
     /// What to find.
     query: String,
     /// The session to search.
-    #[arg(long, required_unless_present = "user")]
+    #[arg(long, required_unless_present_any = ["user", "collection"])]
     session: Option<String>,
     /// The user whose sessions to search.
     #[arg(long)]
@@ -33,6 +35,12 @@ pub struct SearchArgs {
     /// The user's time zone, by its IANA name.
     #[arg(long, value_name = "ZONE", default_value = "")]
     time_zone: String,
+    /// A collection of documents to search; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    collection: Vec<String>,
+    /// Only documents whose label has this value; may be given more than once.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
     /// Give every signal of each score.
     #[arg(long)]
     explain: bool,
@@ -49,6 +57,8 @@ pub(super) async fn run(args: SearchArgs, client: Client, output: Output) -> Res
         as_of: args.as_of,
         time_zone: args.time_zone,
         explain: args.explain,
+        collections: args.collection,
+        document_filter: (!args.label.is_empty()).then(|| labelled(args.label)),
         ..Default::default()
     };
     let mut memory = client.memory;
@@ -68,12 +78,35 @@ pub(super) async fn run(args: SearchArgs, client: Client, output: Output) -> Res
             ));
             text.push_str(&render::signals(&hit.signals, "              "));
         }
-        if answer.hits.is_empty() {
+        for (index, hit) in answer.documents.iter().enumerate() {
+            text.push_str(&document_line(index, hit, paint));
+            text.push_str(&render::signals(&hit.signals, "              "));
+        }
+        if answer.hits.is_empty() && answer.documents.is_empty() {
             text.push_str("nothing found\n");
         }
         text.push_str(&paint.dim(&render::decision_line(answer.decision, &answer.degraded)));
         text
     })
+}
+
+/// One chunk of a document on a line.
+fn document_line(index: usize, hit: &v1::DocumentHit, paint: Paint) -> String {
+    let citation = hit.citation.clone().unwrap_or_default();
+    let place = format!("{}/{}", citation.collection, citation.document_id);
+    format!(
+        "{:>3}  {:>7.3}  {}  {}  {}\n",
+        index + 1,
+        hit.score,
+        paint.bold(&place),
+        paint.dim(&format!("bytes {} to {}", citation.start, citation.end)),
+        render::one_line(&hit.text, 160),
+    )
+}
+
+fn labelled(labels: Vec<(String, String)>) -> v1::DocumentFilter {
+    let label = |(key, value)| v1::LabelFilter { key, any_of: vec![value], ..Default::default() };
+    v1::DocumentFilter { labels: labels.into_iter().map(label).collect(), ..Default::default() }
 }
 
 /// Who a turn is from, as a person reads it.

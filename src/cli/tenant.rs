@@ -82,9 +82,13 @@ pub struct PolicyArgs {
     /// The largest budget that a request may name.
     #[arg(long, value_name = "TOKENS")]
     budget_max: Option<u32>,
-    /// Shares of the summary, the recent and the retrieved turns, in percent: 10,50,40.
-    #[arg(long, value_name = "S,R,F", value_parser = parse_shares)]
+    /// Shares of the summary, the recent and the retrieved turns, in percent, and of documents when
+    /// they have one of their own: 10,50,40 or 10,50,10,30.
+    #[arg(long, value_name = "S,R,F[,D]", value_parser = parse_shares)]
     shares: Option<v1::Shares>,
+    /// The collections of a request that names none, with commas; empty: none.
+    #[arg(long, value_name = "NAMES")]
+    default_collections: Option<String>,
     /// The most turns that a context takes from retrieval; 0: none.
     #[arg(long, value_name = "N")]
     retrieved_turns_max: Option<u32>,
@@ -128,6 +132,12 @@ impl PolicyArgs {
         if let Some(value) = self.shares {
             policy.shares = Some(value);
             set("shares");
+        }
+        if let Some(value) = self.default_collections {
+            let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
+            let names = names.map(str::to_owned).collect();
+            policy.documents.get_or_insert_default().default_collections = names;
+            set("documents.default_collections");
         }
         if let Some(value) = self.retrieved_turns_max {
             let retrieval = policy.retrieval.get_or_insert_default();
@@ -280,6 +290,17 @@ fn when_summarized(policy: v1::SummaryPolicy) -> String {
     )
 }
 
+fn in_percent(shares: v1::Shares) -> String {
+    let documents = match shares.documents_percent {
+        Some(percent) => format!(", documents {percent} percent"),
+        None => " percent, half of that for documents".to_owned(),
+    };
+    format!(
+        "summary {}, recent {}, retrieved {}{documents}",
+        shares.summary_percent, shares.recent_percent, shares.retrieved_percent
+    )
+}
+
 fn show(tenant: Option<&v1::Tenant>, paint: Paint) -> String {
     let Some(tenant) = tenant else { return String::new() };
     let policy = tenant.policy.clone().unwrap_or_default();
@@ -290,13 +311,8 @@ fn show(tenant: Option<&v1::Tenant>, paint: Paint) -> String {
         ("policy version", policy.version.to_string()),
         ("budget default", format!("{} tokens", policy.budget_tokens_default)),
         ("budget maximum", format!("{} tokens", policy.budget_tokens_max)),
-        (
-            "shares",
-            format!(
-                "summary {}, recent {}, retrieved {} percent",
-                shares.summary_percent, shares.recent_percent, shares.retrieved_percent
-            ),
-        ),
+        ("shares", in_percent(shares)),
+        ("collections", policy.documents.unwrap_or_default().default_collections.join(", ")),
         ("retrieved turns", format!("at most {}", retrieval.retrieved_turns_max.unwrap_or(200))),
         ("retrieval", in_words(retrieval.mode().as_str_name(), "RETRIEVAL_MODE_")),
         ("language", retrieval.language),

@@ -40,14 +40,14 @@ pub struct Context {
     pub count_method: CountMethod,
     /// Tokens that frame messages: roles, names, marks of parts and calls, what primes the answer.
     pub framing_tokens: u32,
-    /// All five sections in the order of the layout; their tokens and the framing add up to
+    /// All six sections in the order of the layout; their tokens and the framing add up to
     /// `used_tokens`.
     pub sections: Vec<Section>,
     /// Living turns that are not shown, by source and seq: neither in words nor in the span of a
     /// summary that is shown. A turn in such a span that is also quoted is shown in words.
     pub not_shown: Vec<TurnRange>,
-    /// What was found and left out, best first, then turns that cannot be sent; at most
-    /// [`DROPPED_MAX`].
+    /// What was found and left out: turns, best first, passages, best first, then turns that cannot
+    /// be sent; at most [`DROPPED_MAX`].
     pub dropped: Vec<Dropped>,
     /// What the instructions and all living turns given would cost as messages.
     pub full_history_tokens: u64,
@@ -60,7 +60,7 @@ pub struct Context {
 pub enum CountMethod {
     /// From counts of messages and lines, which add up.
     Added,
-    /// The tokenizer ends no token at a line break: the quoted block was counted as a whole.
+    /// The tokenizer ends no token at a line break: the quoted blocks were counted as wholes.
     Recounted,
 }
 
@@ -73,7 +73,9 @@ pub enum SectionKind {
     Summary,
     /// The turns before the current exchange, as they were said.
     Recent,
-    /// What retrieval found.
+    /// What retrieval found in documents.
+    Documents,
+    /// What retrieval found in the past.
     Retrieved,
     /// The last user turn, or the query, and all after it.
     CurrentExchange,
@@ -115,7 +117,8 @@ pub struct Item {
     pub last_seq: Seq,
     /// Its tokens without the message, fence or heading around it.
     pub tokens: u32,
-    /// The score of retrieval; 0 outside the retrieved section.
+    /// The score of retrieval, the best of what it is made of; 0 outside the retrieved section and
+    /// the documents.
     pub score: f64,
     /// Whether only a part of the turn, or of the summary, is shown.
     pub partial: bool,
@@ -125,6 +128,27 @@ pub struct Item {
     pub message_index: i32,
     /// Whose words it is.
     pub trust: Trust,
+    /// Where it stands; for passages of documents only.
+    pub citation: Option<Citation>,
+}
+
+/// A place in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Citation {
+    /// The index of the document among the documents.
+    pub document: usize,
+    /// The headings above its start, the outermost first.
+    pub heading: Vec<String>,
+    /// Its first byte in the document's text.
+    pub start: u64,
+    /// The byte after its last one.
+    pub end: u64,
+    /// The number of its first chunk.
+    pub first_chunk: u32,
+    /// The number of its last chunk.
+    pub last_chunk: u32,
+    /// The number of the chunk whose score it has.
+    pub best_chunk: u32,
 }
 
 /// Living turns, next to each other, that a context does not show.
@@ -149,7 +173,7 @@ pub enum DropReason {
     OverBudget,
     /// It is shown in another section.
     AlreadyShown,
-    /// The number of retrieved turns was reached.
+    /// The number of retrieved turns, or of chunks of documents, was reached.
     OverLimit,
     /// It cannot be sent in this format.
     NotSendable,
@@ -158,16 +182,18 @@ pub enum DropReason {
 /// Something that was found and left out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dropped {
-    /// The index of its session among the sources.
-    pub source: usize,
-    /// The turn.
+    /// The index of its session among the sources; none for a passage of a document.
+    pub source: Option<usize>,
+    /// The turn; 0 for a passage of a document.
     pub seq: Seq,
-    /// What it would have cost.
+    /// What it would have cost; of a passage, about.
     pub tokens: u32,
     /// The score of retrieval; 0 when it was not retrieved.
     pub score: f64,
     /// Why.
     pub reason: DropReason,
+    /// Where it stands, when it is a passage of a document.
+    pub citation: Option<Citation>,
 }
 
 /// A place up to which later contexts of the session are the same bytes.

@@ -49,7 +49,7 @@ pub(super) fn place(
 
 /// All places that may be chosen, in order; the last is the end of what is stable.
 fn ends(slabs: &[Slab], places: &[Place], offset: i32, input: &Input<'_>) -> Vec<Candidate> {
-    let is_stable = |section| section < SectionKind::Retrieved;
+    let is_stable = |section| section < SectionKind::Documents;
     let stable = slabs.iter().take_while(|slab| is_stable(slab.section)).count();
     let (mut tokens, mut blocks, mut recent_blocks) = (0, 0, 0);
     let mut ends = Vec::new();

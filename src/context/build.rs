@@ -11,10 +11,11 @@ use crate::tokens::Exactness;
 use crate::types::Seq;
 
 /// The sections in the order of the layout.
-const SECTIONS: [SectionKind; 5] = [
+const SECTIONS: [SectionKind; 6] = [
     SectionKind::Instructions,
     SectionKind::Summary,
     SectionKind::Recent,
+    SectionKind::Documents,
     SectionKind::Retrieved,
     SectionKind::CurrentExchange,
 ];
@@ -33,7 +34,7 @@ pub(super) struct Place {
 }
 
 /// Builds a context. Time is linear in the living turns given, at some nanoseconds each, plus
-/// 1 µs a token for what was not counted before: a query, the request's instructions, passages and
+/// 2 µs a token for what was not counted before: a query, the request's instructions, passages and
 /// headings, and tool groups whose calls and results do not match.
 ///
 /// # Errors
@@ -151,9 +152,10 @@ fn exactness(input: &Input<'_>, slabs: &[Slab]) -> Exactness {
 }
 
 fn count_method(layout: &Layout) -> CountMethod {
-    match layout.recap_method {
-        CountMethod::Added => layout.quote.method,
-        CountMethod::Recounted => CountMethod::Recounted,
+    let methods = [layout.recap_method, layout.excerpts.method, layout.quote.method];
+    match methods.contains(&CountMethod::Recounted) {
+        true => CountMethod::Recounted,
+        false => CountMethod::Added,
     }
 }
 
@@ -222,16 +224,21 @@ fn covers(spans: &[(usize, Seq, Seq)], source: usize, seq: Seq) -> bool {
     before.is_some_and(|(of, _, last)| of == source && seq <= last)
 }
 
-/// The hits left out, and after them the turns of the session that cannot be sent.
+/// The hits left out, the passages, and after them the turns of the session that cannot be sent.
+/// However many hits there are, half of the names are free for passages.
 fn dropped(input: &Input<'_>, layout: &Layout) -> Vec<Dropped> {
     let own = input.session_turns().get(layout.first_shown..).unwrap_or_default();
     let mute = own.iter().filter(|view| view.counts.cost(input.format).messages == 0);
     let mute = mute.map(|view| Dropped {
-        source: input.session.unwrap_or(0),
+        source: input.session,
         seq: view.turn.seq,
         tokens: 0,
         score: 0.0,
         reason: DropReason::NotSendable,
+        citation: None,
     });
-    layout.quote.dropped.iter().cloned().chain(mute).take(DROPPED_MAX).collect()
+    let (hits, passages) = (&layout.quote.dropped, &layout.excerpts.dropped);
+    let kept = DROPPED_MAX - passages.len().min(DROPPED_MAX / 2);
+    let found = hits.iter().take(kept).chain(passages).cloned();
+    found.chain(mute).take(DROPPED_MAX).collect()
 }

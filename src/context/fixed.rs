@@ -148,5 +148,6 @@ pub(super) fn conversation(source: Option<usize>, seq: Seq, tokens: u32) -> Item
         escaped: false,
         message_index: 0,
         trust: Trust::Conversation,
+        citation: None,
     }
 }

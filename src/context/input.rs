@@ -78,6 +78,40 @@ pub fn count_lines(summary: &Summary, tokenizer: &Tokenizer) -> Vec<u32> {
     summary.lines.iter().map(|line| tokenizer.count(&line_text(line).text)).collect()
 }
 
+/// A document that passages are from: what its heading line names, whatever characters are in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DocumentView<'a> {
+    /// The collection that it is in.
+    pub collection: &'a str,
+    /// Its id.
+    pub document: &'a str,
+    /// Its title; may be empty.
+    pub title: &'a str,
+}
+
+/// A chunk of a document that retrieval found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Passage<'a> {
+    /// The index of its document among the documents. A passage of none of them is passed over.
+    pub document: usize,
+    /// Its number in the document, from 0.
+    pub chunk: u32,
+    /// Its first byte in the document's text.
+    pub start: u64,
+    /// The byte after its last one.
+    pub end: u64,
+    /// The headings that it stands under, the outermost first.
+    pub heading: &'a [String],
+    /// Its words: exactly that range of the document's text. A passage whose range has another
+    /// length is passed over.
+    pub text: &'a str,
+    /// About how many tokens it has, by any tokenizer; 0: unknown. What is far too large by it is
+    /// not counted, and what is left out is named with it; nothing that is shown depends on it.
+    pub tokens: u32,
+    /// The score of retrieval, for the account.
+    pub score: f64,
+}
+
 /// All that a context is built from.
 #[derive(Debug, Clone)]
 pub struct Input<'a> {
@@ -105,6 +139,15 @@ pub struct Input<'a> {
     pub hits: &'a [Hit],
     /// The most turns taken from `hits`.
     pub retrieved_turns_max: u32,
+    /// The documents that the passages are from.
+    pub documents: &'a [DocumentView<'a>],
+    /// What retrieval found in documents, best first.
+    pub passages: &'a [Passage<'a>],
+    /// The most chunks taken from `passages`.
+    pub passages_max: u32,
+    /// The share of the documents, in percent; none: half of what `shares` has for retrieved turns,
+    /// which give it up when there are passages.
+    pub documents_percent: Option<u8>,
     /// What the user asks now, not appended; none, or white space only: the last user turn asks.
     pub query: Option<&'a str>,
     /// The reference for the line that says what day it is.

@@ -2,6 +2,7 @@
 
 use crate::context::{
     BuildError, Cost, CountMethod, Input, Item, Message, SectionKind, TurnView,
+    excerpts::{Excerpts, excerpts},
     fixed::{conversation, exchange, instructions},
     groups::{self, Rules, Shown, Unit},
     quote::{Quote, quote},
@@ -25,9 +26,11 @@ pub(super) struct Layout {
     /// The index of the session's first turn that is recent or current.
     pub(super) first_shown: usize,
     /// Tokens that each section could use, in the order of the layout.
-    pub(super) allowances: [u64; 5],
+    pub(super) allowances: [u64; 6],
     /// How the summary section was counted.
     pub(super) recap_method: CountMethod,
+    /// The documents section; its message is in the slabs.
+    pub(super) excerpts: Excerpts,
     /// The retrieved section; its message is in the slabs.
     pub(super) quote: Quote,
 }
@@ -63,17 +66,21 @@ pub(super) fn plan(input: &Input<'_>, rules: Rules<'_>) -> Result<Layout, BuildE
     let is_shown = |source: usize, seq: Seq| {
         Some(source) == input.session && first_seq.is_some_and(|first| seq >= first)
     };
-    let mut quote = quote(input, rules, split.quote, &is_shown);
+    let mut excerpts = excerpts(input, rules, split.documents);
+    let left = split.quote.saturating_sub(excerpts.tokens);
+    let mut quote = quote(input, rules, left, &is_shown);
     let mut slabs: Vec<Slab> = instructions.into_iter().collect();
     slabs.extend(summarized(&mut recap));
     if split.needs_lead {
         slabs.push(Slab::new(lead, SectionKind::Recent, turns, None));
     }
     slabs.extend(recent(turns, &past[split.start..], input.session, rules));
+    slabs.extend(excerpted(&mut excerpts));
     slabs.extend(quoted(&mut quote));
     slabs.extend(exchange.slabs);
-    let allowances = [available - exchange.tokens, split.summary, split.high, split.quote, free];
-    Ok(Layout { slabs, first_shown, allowances, recap_method: recap.method, quote })
+    let own = available - exchange.tokens;
+    let allowances = [own, split.summary, split.high, split.documents, left, free];
+    Ok(Layout { slabs, first_shown, allowances, recap_method: recap.method, excerpts, quote })
 }
 
 fn recent(
@@ -90,6 +97,12 @@ fn summarized(recap: &mut Recap) -> Option<Slab> {
     let (message, cost) = recap.message.take()?;
     let items = std::mem::take(&mut recap.items);
     Some(Slab { section: SectionKind::Summary, items, messages: vec![message], cost })
+}
+
+fn excerpted(excerpts: &mut Excerpts) -> Option<Slab> {
+    let (message, cost) = excerpts.message.take()?;
+    let items = std::mem::take(&mut excerpts.items);
+    Some(Slab { section: SectionKind::Documents, items, messages: vec![message], cost })
 }
 
 fn quoted(quote: &mut Quote) -> Option<Slab> {

@@ -1,6 +1,7 @@
 //! Packs what is remembered into a token budget and renders it as messages. Pure.
-//! In: living turns and summaries with their counts, ranked hits, a query, a budget, a format. Out:
-//! messages ready to send and the account of them: what is shown where, at what cost, what is not.
+//! In: living turns and summaries with their counts, ranked hits and passages, a query, a budget, a
+//! format. Out: messages ready to send and the account of them: what is shown where, at what cost,
+//! what is not.
 //! Invariant: `used_tokens` covers all that is returned and is at most the budget less the reserve;
 //! what is shown (in words or in the span of a summary) and the ranges not shown are all living
 //! turns given, none twice; up to the last breakpoint the bytes depend on session, summaries, time
@@ -11,6 +12,7 @@ mod anthropic;
 mod block;
 mod breakpoints;
 mod build;
+mod excerpts;
 mod fixed;
 mod groups;
 mod input;
@@ -18,6 +20,7 @@ mod layout;
 mod measure;
 mod message;
 mod openai;
+mod passages;
 mod quote;
 mod recap;
 mod select;
@@ -25,11 +28,14 @@ mod share;
 mod window;
 
 pub use account::{
-    Breakpoint, BuildError, Context, CountMethod, DROPPED_MAX, DropReason, Dropped, Item, Section,
-    SectionKind, Trust, TurnRange,
+    Breakpoint, BuildError, Citation, Context, CountMethod, DROPPED_MAX, DropReason, Dropped, Item,
+    Section, SectionKind, Trust, TurnRange,
 };
 pub use build::build;
-pub use input::{Format, Hit, Input, Instructions, Source, SummaryView, TurnView, count_lines};
+pub use input::{
+    DocumentView, Format, Hit, Input, Instructions, Passage, Source, SummaryView, TurnView,
+    count_lines,
+};
 pub use measure::{Cost, TurnCounts, measure};
 pub use message::{Message, MessageRole};
 

@@ -90,5 +90,6 @@ fn item(taken: &Taken<'_>) -> Item {
         escaped: taken.line.escaped,
         message_index: 0,
         trust: Trust::Quoted,
+        citation: None,
     }
 }

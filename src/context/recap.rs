@@ -234,6 +234,7 @@ impl<'a> Packed<'a> {
                 escaped: lines.iter().any(|line| line_text(&summary.lines[*line]).escaped),
                 message_index: 0,
                 trust: Trust::Quoted,
+                citation: None,
             }
         };
         taken.into_iter().map(item).collect()

@@ -71,7 +71,8 @@ impl<'a> Choice<'a> {
     /// Notes what is left out.
     pub(super) fn drop(&mut self, hit: &Hit, tokens: u32, reason: DropReason) {
         let Hit { source, seq, score, .. } = *hit;
-        self.dropped.push(Dropped { source, seq, tokens, score, reason });
+        let source = Some(source);
+        self.dropped.push(Dropped { source, seq, tokens, score, reason, citation: None });
     }
 
     fn take(&mut self, hit: &'a Hit, view: &TurnView<'_>, day: Date, tokenizer: &Tokenizer) {

@@ -1,9 +1,10 @@
-//! How the space after the fixed parts is shared between the window of recent turns and the quote.
+//! How the space after the fixed parts is shared between the window of recent turns, the documents
+//! and the quote.
 
 use crate::context::{Input, fixed::Exchange, groups::Unit, recap::Recap, window};
 
-/// How much of the budget the quote leaves free for the turns that follow an appended user turn, in
-/// percent: a tool loop may grow by this without a change of the quote before it.
+/// How much of the budget documents and quote leave free for the turns that follow an appended user
+/// turn, in percent: a tool loop may grow by this without a change of what stands before it.
 const GROWTH_PERCENT: u64 = 15;
 
 /// What there is to share, in tokens.
@@ -30,7 +31,9 @@ pub(super) struct Split {
     pub(super) high: u64,
     /// What the summary may cost.
     pub(super) summary: u64,
-    /// What the quote may cost.
+    /// What the documents may cost.
+    pub(super) documents: u64,
+    /// What documents and quote may cost together.
     pub(super) quote: u64,
 }
 
@@ -44,8 +47,8 @@ struct Window {
 /// Shares the space. `recap` packs summaries of what lies before a unit into a space. Window and
 /// summary depend on the session, the shares and the budget only, as long as they fit beside the
 /// current exchange; else the marks of the window are halved until it does, and then the space of
-/// the summary. What follows an appended user turn takes from its reserve first, then from the
-/// quote by halves, then from window and summary.
+/// the summary. What follows an appended user turn takes from its reserve first, then from
+/// documents and quote by halves, then from window and summary.
 pub(super) fn split(
     input: &Input<'_>,
     space: Space<'_>,
@@ -59,7 +62,8 @@ pub(super) fn split(
     let unused = shares.1.saturating_sub(stable.recap.tokens)
         + shares.0.saturating_sub(stable.window.tokens);
     let growth = if exchange.is_query { 0 } else { space.available * GROWTH_PERCENT / 100 };
-    let allowed = part(input.shares.retrieved_percent) + unused;
+    let (documents, both) = found_percents(input);
+    let allowed = part(both) + unused;
     let mut quote = left.saturating_sub(growth).min(allowed);
     let tail = exchange.tokens - exchange.first_tokens;
     while quote > 0 && quote + tail > left {
@@ -69,8 +73,22 @@ pub(super) fn split(
         let shares = (stable.window.high, shares.1);
         stable = self::stable(space, shares, space.free - exchange.tokens, recap);
     }
+    // Where less is left than is allowed, both lose the same part of it.
+    let documents = match input.passages {
+        [] => 0,
+        _ => (part(documents) + unused) * quote / allowed.max(1),
+    };
     let Stable { window: Window { start, needs_lead, high, .. }, recap, summary } = stable;
-    (Split { start, needs_lead, high, summary, quote }, recap)
+    (Split { start, needs_lead, high, summary, documents, quote }, recap)
+}
+
+/// The share of the documents, and of documents and retrieved turns together, in percent.
+fn found_percents(input: &Input<'_>) -> (u8, u8) {
+    let retrieved = input.shares.retrieved_percent;
+    match input.documents_percent {
+        Some(documents) => (documents, retrieved.saturating_add(documents)),
+        None => (retrieved / 2, retrieved),
+    }
 }
 
 /// What stands before the quote.

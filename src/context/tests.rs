@@ -1,5 +1,7 @@
 //! What contexts are made of: goldens of the three formats, and the claims of the small parts.
 
+mod documents;
+
 use expect_test::{Expect, expect};
 use jiff::tz::TimeZone;
 
@@ -122,6 +124,10 @@ fn ask(turns: &[Turn], asked: &Asked<'_>) -> Result<Context, BuildError> {
         summaries: summary.as_slice(),
         hits: &hits,
         retrieved_turns_max: 200,
+        documents: &[],
+        passages: &[],
+        passages_max: 200,
+        documents_percent: None,
         query: asked.query,
         as_of: Timestamp(1_686_300_000_000),
         time_zone: &TimeZone::UTC,
@@ -315,7 +321,7 @@ fn check_shown(lines: &str, asked: Asked<'_>, expected: &str) {
     };
     let ranges = context.not_shown.iter().map(|r| format!("{}-{}", r.first_seq.0, r.last_seq.0));
     let hidden = ranges.collect::<Vec<_>>().join(" ");
-    assert_eq!(format!("{} | {} | {} | {hidden}", seqs(2), seqs(3), seqs(4)), expected);
+    assert_eq!(format!("{} | {} | {} | {hidden}", seqs(2), seqs(4), seqs(5)), expected);
 }
 
 #[test]
@@ -360,7 +366,7 @@ fn what_was_left_out_is_named_with_its_reason() {
     let context = ask(&talk(&long), &asked).unwrap();
     let named: Vec<_> = context.dropped.iter().map(|d| (d.seq.0, d.reason)).collect();
     assert_eq!(named, [(2, DropReason::AlreadyShown)]);
-    let partial: Vec<_> = context.sections[3].items.iter().map(|item| item.partial).collect();
+    let partial: Vec<_> = context.sections[4].items.iter().map(|item| item.partial).collect();
     assert_eq!(partial, [true]);
 }
 

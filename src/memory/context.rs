@@ -6,27 +6,34 @@ use std::sync::RwLockReadGuard;
 use jiff::tz::TimeZone;
 
 use crate::context::{
-    BuildError, Context, Format, Hit, Input, Instructions, Source, SummaryView, TurnView, build,
+    BuildError, Context, DocumentView, Format, Hit, Input, Instructions, Passage, Source,
+    SummaryView, build,
 };
+use crate::documents::DocumentFilter;
 use crate::error::{Failure, Reason};
 use crate::memory::{
-    Degraded, Filter, Memory, Target,
+    Coverage, Degraded, DocumentSearch, Filter, FoundChunk, FoundDocuments, Memory, Target,
     behind::wait_of,
     heavy::nearby,
     partition::Partition,
-    query::Corpus,
+    query::{Corpus, time_left},
     search::{Asked, Meaning, Ranked, Wanted, rank_corpus},
 };
 use crate::retrieve::SignalValue;
 use crate::telemetry::{context_built, degraded, note_tokens};
 use crate::tokens::Model;
 use crate::types::{
-    Change, Group, Policy, Role, Seq, SessionId, Shares, TenantId, Timestamp, Turn,
+    Change, CollectionId, DocumentId, Group, Policy, Role, Seq, SessionId, Shares, TenantId,
+    Timestamp, Turn,
 };
 
 /// How many hits are ranked beyond those that may be taken: some are shown as recent turns already,
 /// and some do not fit where later ones do.
 const SPARE_HITS: usize = 256;
+
+/// The most chunks that a context takes from documents: 40,000 tokens of chunks of the usual size,
+/// a fifth of the large windows in use.
+pub const PASSAGES_MAX: u32 = 200;
 
 /// A request for a context, checked.
 #[derive(Debug, Clone)]
@@ -51,10 +58,16 @@ pub struct BuildRequest {
     pub time_zone: TimeZone,
     /// How to share the budget; `None`: as the policy says.
     pub shares: Option<Shares>,
+    /// The share of the documents that comes with `shares`; `None`: they have none of their own.
+    pub documents_percent: Option<u8>,
     /// The form of the messages.
     pub format: Format,
     /// Whether to give every signal of every retrieved item.
     pub explain: bool,
+    /// Collections of documents to search; empty: the policy's.
+    pub collections: Vec<CollectionId>,
+    /// Which documents may be quoted.
+    pub document_filter: DocumentFilter,
 }
 
 /// A context with where it came from.
@@ -79,6 +92,26 @@ pub struct Built {
     pub model: Model,
     /// With `explain`: the signals of hits by session and turn.
     pub signals: BTreeMap<(usize, Seq), Vec<SignalValue>>,
+    /// The documents that the account numbers.
+    pub documents: Vec<QuotedDocument>,
+    /// With `explain`: the signals of chunks, by document and number in it.
+    pub passage_signals: BTreeMap<(usize, u32), Vec<SignalValue>>,
+    /// A digest of what was searched of documents; 0: nothing was.
+    pub documents_digest: u64,
+    /// How many chunks can be found by meaning; `None`: no documents were searched, or by words
+    /// alone.
+    pub documents_coverage: Option<Coverage>,
+}
+
+/// A document that a context may quote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotedDocument {
+    /// Its collection.
+    pub collection: CollectionId,
+    /// Its id.
+    pub document: DocumentId,
+    /// Its title.
+    pub title: String,
 }
 
 impl Memory {
@@ -103,19 +136,25 @@ impl Memory {
         }
         let as_of = request.as_of.unwrap_or_else(|| self.clock.now());
         let corpus = self.corpus(tenant, &request.target, &policy.retrieval.language).await?;
-        let meaning = match policy.retrieval.retrieved_turns_max {
-            0 => Meaning::Unwanted,
-            _ => {
-                let by = (policy, as_of, wait_of(&request.target));
-                let given = unappended(&corpus, &request);
-                self.meaning(tenant, &corpus, given, by).await
+        let meaning = async {
+            match policy.retrieval.retrieved_turns_max {
+                0 => Meaning::Unwanted,
+                _ => {
+                    let by = (policy, as_of, wait_of(&request.target));
+                    let given = unappended(&corpus, &request);
+                    self.meaning(tenant, &corpus, given, by).await
+                }
             }
         };
+        let documents = self.documents_for(tenant, policy, &corpus, &request);
+        let (meaning, documents) = tokio::join!(meaning, documents);
+        let documents = documents?;
         let policy = policy.clone();
         let brought = request.query.len() + request.instructions.len();
-        let is_light = corpus.is_light(brought, Some(&model.tokenizer));
+        let is_light =
+            documents.chunks.is_empty() && corpus.is_light(brought, Some(&model.tokenizer));
         let built = nearby(self.pool.as_ref(), is_light, move || {
-            let by = Basis { policy: &policy, model, budget_tokens, as_of, meaning };
+            let by = Basis { policy: &policy, model, budget_tokens, as_of, meaning, documents };
             build_from(&corpus, &request, by)
         });
         let built = built.await.expect("building a context does not panic")?;
@@ -148,6 +187,7 @@ struct Basis<'a> {
     budget_tokens: u32,
     as_of: Timestamp,
     meaning: Meaning,
+    documents: FoundDocuments,
 }
 
 /// The query of a request, when it was not appended as the last user turn.
@@ -159,34 +199,35 @@ fn unappended<'a>(corpus: &Corpus, request: &'a BuildRequest) -> Option<&'a str>
 }
 
 fn build_from(corpus: &Corpus, request: &BuildRequest, by: Basis<'_>) -> Result<Built, Failure> {
-    let Basis { policy, model, budget_tokens, as_of, meaning } = by;
+    let Basis { policy, model, budget_tokens, as_of, meaning, documents } = by;
     let copies = counted(corpus, &model);
     let turns = corpus.own.map(|own| copies[own].turns()).unwrap_or_default();
-    let given = Some(request.query.as_str()).filter(|query| !query.trim().is_empty());
-    let query = given.filter(|query| !is_appended(turns, query));
+    let is_asked = |query: &&str| !query.trim().is_empty() && !is_appended(turns, query);
+    let query = Some(request.query.as_str()).filter(is_asked);
     let most = policy.retrieval.retrieved_turns_max;
     let asked = Asked::of(turns, query);
-    let ranked = if most == 0 {
-        Ranked::off(corpus)
-    } else {
-        let wanted = Wanted {
-            filter: &request.filter,
-            hits_max: most as usize + SPARE_HITS,
-            as_of,
-            policy,
-            meaning: &meaning,
-            explain: request.explain,
-        };
-        rank_corpus(corpus, &copies, &asked, &wanted)
+    let wanted = Wanted {
+        filter: &request.filter,
+        hits_max: most as usize + SPARE_HITS,
+        as_of,
+        policy,
+        meaning: &meaning,
+        explain: request.explain,
     };
-    let views: Vec<Vec<TurnView<'_>>> =
-        copies.iter().map(|copy| copy.views(&model.tokenizer)).collect();
+    let ranked = match most {
+        0 => Ranked::off(corpus),
+        _ => rank_corpus(corpus, &copies, &asked, &wanted),
+    };
+    let views: Vec<_> = copies.iter().map(|copy| copy.views(&model.tokenizer)).collect();
     let sources: Vec<Source<'_>> = views.iter().map(|turns| Source { turns }).collect();
-    let summaries = copies.iter().enumerate();
-    let summaries: Vec<SummaryView<'_>> =
-        summaries.flat_map(|(at, copy)| copy.summary_views(at, &model.tokenizer)).collect();
+    let summaries: Vec<SummaryView<'_>> = (copies.iter().enumerate())
+        .flat_map(|(at, copy)| copy.summary_views(at, &model.tokenizer))
+        .collect();
     let hits: Vec<Hit> = ranked.hits.iter().map(hit).collect();
     let pinned = corpus.own.map_or("", |own| copies[own].pinned());
+    let (shares, documents_percent) = shares(request, policy);
+    let quoted = Quoted::of(&documents);
+    let (document_views, passages) = quoted.views(&documents);
     let input = Input {
         model: &model,
         format: request.format,
@@ -194,31 +235,148 @@ fn build_from(corpus: &Corpus, request: &BuildRequest, by: Basis<'_>) -> Result<
         reserve_tokens: request.reserve_tokens,
         instructions: instructions(&request.instructions, &model),
         pinned: instructions(pinned, &model),
-        shares: request.shares.unwrap_or(policy.shares),
+        shares,
         sources: &sources,
         session: corpus.own,
         summaries: &summaries,
         hits: &hits,
         retrieved_turns_max: most,
+        documents: &document_views,
+        passages: &passages,
+        passages_max: PASSAGES_MAX,
+        documents_percent,
         query,
         as_of,
         time_zone: &request.time_zone,
     };
     let context = build(&input).map_err(too_large)?;
-    let degraded = ranked.degraded.clone();
-    let signals = if request.explain { ranked.signals() } else { BTreeMap::new() };
+    let signals = explained(request, || (ranked.signals(), quoted.signals(&documents)));
     Ok(Built {
         context,
         sessions: corpus.copies.iter().map(|(id, _)| id.clone()).collect(),
         session_change: corpus.own.map_or(Change(0), |own| copies[own].change()),
         user_change: corpus.user_change,
+        degraded: united(&ranked.degraded, &documents.degraded),
         ranked,
-        degraded,
         as_of,
         budget_tokens,
         model: model.clone(),
-        signals,
+        signals: signals.0,
+        documents: quoted.documents,
+        passage_signals: signals.1,
+        documents_digest: documents.digest,
+        documents_coverage: documents.coverage,
     })
+}
+
+/// What only a request that wants to be explained gets.
+fn explained<T: Default>(request: &BuildRequest, make: impl FnOnce() -> T) -> T {
+    if request.explain { make() } else { T::default() }
+}
+
+impl Memory {
+    /// What the documents have to the question of a request.
+    async fn documents_for(
+        &self,
+        tenant: &TenantId,
+        policy: &Policy,
+        corpus: &Corpus,
+        request: &BuildRequest,
+    ) -> Result<FoundDocuments, Failure> {
+        let named = !request.collections.is_empty();
+        let default = &policy.documents.default_collections;
+        let collections = if named { &request.collections } else { default };
+        if collections.is_empty() {
+            return Ok(FoundDocuments::default());
+        }
+        let query = question(corpus, request);
+        let search = DocumentSearch {
+            collections,
+            lenient: !named,
+            query: &query,
+            filter: &request.document_filter,
+            most: PASSAGES_MAX as usize,
+            wait: (wait_of(&request.target), time_left(request.target.deadline)),
+        };
+        self.find_documents(tenant, policy, &search).await
+    }
+}
+
+/// What is asked: the query, or the last user turn.
+fn question(corpus: &Corpus, request: &BuildRequest) -> String {
+    if !request.query.trim().is_empty() {
+        return request.query.clone();
+    }
+    let own = corpus.own.map(|own| corpus.copies[own].1.read().expect("no writer panics"));
+    let turns = own.as_ref().map(|own| own.turns()).unwrap_or_default();
+    let last = turns.iter().rfind(|turn| turn.role == Role::User);
+    last.map(Turn::searchable_text).unwrap_or_default()
+}
+
+/// What both lack, each once.
+pub(super) fn united(one: &[Degraded], other: &[Degraded]) -> Vec<Degraded> {
+    let new = other.iter().filter(|lacks| !one.contains(lacks));
+    one.iter().chain(new).copied().collect()
+}
+
+/// The documents of the chunks that were found, each once, in the order of their best chunk.
+struct Quoted {
+    documents: Vec<QuotedDocument>,
+    /// The place of the document of each chunk.
+    places: Vec<usize>,
+}
+
+impl Quoted {
+    fn of(found: &FoundDocuments) -> Self {
+        let (mut documents, mut places) = (Vec::new(), Vec::with_capacity(found.chunks.len()));
+        let mut known = BTreeMap::new();
+        for chunk in &found.chunks {
+            let place = *known.entry((&chunk.collection, &chunk.document)).or_insert_with(|| {
+                documents.push(QuotedDocument {
+                    collection: chunk.collection.clone(),
+                    document: chunk.document.clone(),
+                    title: chunk.title.to_string(),
+                });
+                documents.len() - 1
+            });
+            places.push(place);
+        }
+        Self { documents, places }
+    }
+
+    fn views<'a>(&'a self, found: &'a FoundDocuments) -> (Vec<DocumentView<'a>>, Vec<Passage<'a>>) {
+        let view = |document: &'a QuotedDocument| DocumentView {
+            collection: document.collection.as_str(),
+            document: document.document.as_str(),
+            title: &document.title,
+        };
+        let passage = |(place, chunk): (&usize, &'a FoundChunk)| Passage {
+            document: *place,
+            chunk: chunk.ordinal,
+            start: chunk.range.0,
+            end: chunk.range.1,
+            heading: &chunk.heading,
+            text: &chunk.text,
+            tokens: chunk.tokens,
+            score: chunk.score,
+        };
+        let passages = self.places.iter().zip(&found.chunks).map(passage).collect();
+        (self.documents.iter().map(view).collect(), passages)
+    }
+
+    fn signals(&self, found: &FoundDocuments) -> BTreeMap<(usize, u32), Vec<SignalValue>> {
+        let chunks = self.places.iter().zip(&found.chunks);
+        chunks.map(|(at, chunk)| ((*at, chunk.ordinal), chunk.signals.clone())).collect()
+    }
+}
+
+/// The shares of a request, with that of the documents: both are the request's, or both the
+/// policy's.
+fn shares(request: &BuildRequest, policy: &Policy) -> (Shares, Option<u8>) {
+    match request.shares {
+        Some(shares) => (shares, request.documents_percent),
+        None => (policy.shares, policy.documents.share_percent),
+    }
 }
 
 /// The copies, locked, each with its turns counted by the model's tokenizer. A writer may come

@@ -6,6 +6,7 @@ mod append;
 mod behind;
 mod census;
 mod context;
+mod documents;
 mod fork;
 mod heavy;
 mod keys;
@@ -35,7 +36,11 @@ use crate::types::{Policy, TenantId};
 
 pub use behind::{BACKLOG_SESSIONS_MAX, Job, PendingVectors, QUESTIONS_BYTES_MAX, Worked};
 pub use census::SESSIONS_MAX;
-pub use context::{BuildRequest, Built};
+pub use context::{BuildRequest, Built, PASSAGES_MAX, QuotedDocument};
+pub use documents::{
+    COLLECTIONS_MAX, CollectionFigures, DocumentFigures, DocumentSearch, Finished, FoundChunk,
+    FoundDocuments, Range, Started, StoreRecord, UPLOADS_KEPT_MS, Upload, UploadFigures, View,
+};
 pub use keys::{Caller, CreatedKey, FreshKey, KEYS_MAX, NewKey};
 pub use partitions::Partitions;
 pub use query::{Degraded, Filter, Scope, Target};
@@ -66,6 +71,7 @@ pub struct Memory {
     forks: fork::Forks,
     questions: behind::Questions,
     census: census::Census,
+    library: documents::Library,
 }
 
 impl Memory {
@@ -94,6 +100,7 @@ impl Memory {
             forks: fork::Forks::default(),
             questions: behind::Questions::new(),
             census: census::Census::new(SESSIONS_MAX),
+            library: documents::Library::new(),
         }
     }
 

@@ -68,6 +68,10 @@ pub enum Degraded {
     VectorsPending,
     /// The embedder does not cover the language of the question.
     Language,
+    /// The documents could not be searched in time.
+    Documents,
+    /// The index of documents is behind the record.
+    IndexLag,
 }
 
 impl Degraded {
@@ -78,6 +82,8 @@ impl Degraded {
             Self::Vector => "VECTOR",
             Self::VectorsPending => "VECTORS_PENDING",
             Self::Language => "LANGUAGE",
+            Self::Documents => "DOCUMENTS",
+            Self::IndexLag => "INDEX_LAG",
         }
     }
 }

@@ -150,7 +150,10 @@ impl Memory {
     }
 
     /// The answer of an earlier call with the same id, if there was one.
-    async fn replayed(&self, repeat: Option<&Repeat>) -> Result<Option<Answered>, Failure> {
+    pub(super) async fn replayed(
+        &self,
+        repeat: Option<&Repeat>,
+    ) -> Result<Option<Answered>, Failure> {
         let Some(repeat) = repeat else { return Ok(None) };
         let key = keys::repeat(&repeat.tenant, repeat.verb as u8, repeat.request);
         let Some(found) = self.get::<RepeatRow>(key).await? else { return Ok(None) };

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
+use crate::documents::DocumentFilter;
 use crate::error::Failure;
 use crate::memory::{
-    Degraded, Filter, Memory, Target, behind::wait_of, heavy::nearby, partition::Partition,
-    query::Corpus,
+    Degraded, DocumentSearch, Filter, FoundDocuments, Memory, Target,
+    behind::wait_of,
+    context::united,
+    heavy::nearby,
+    partition::Partition,
+    query::{Corpus, time_left},
 };
 use crate::record::SessionKind;
 use crate::retrieve::{
@@ -16,7 +21,7 @@ use crate::retrieve::{
 };
 use crate::telemetry::degraded;
 use crate::types::{
-    Change, Policy, RetrievalMode, Role, Seq, SessionId, TenantId, Timestamp, Turn,
+    Change, CollectionId, Policy, RetrievalMode, Role, Seq, SessionId, TenantId, Timestamp, Turn,
 };
 
 /// A request to search, checked.
@@ -34,6 +39,10 @@ pub struct SearchRequest {
     pub as_of: Option<Timestamp>,
     /// Whether to give every signal of every hit.
     pub explain: bool,
+    /// Collections of documents to search.
+    pub collections: Vec<CollectionId>,
+    /// Which documents may be returned.
+    pub document_filter: DocumentFilter,
 }
 
 /// A turn that was found.
@@ -64,6 +73,8 @@ pub struct Found {
     pub user_change: Change,
     /// The reference for dates that was used.
     pub as_of: Timestamp,
+    /// Chunks of documents.
+    pub documents: FoundDocuments,
 }
 
 /// What retrieval decided.
@@ -350,11 +361,39 @@ impl Memory {
         }
     }
 
-    /// Ranks past turns for a query. A session or user that does not exist is empty.
+    /// Ranks past turns and chunks of documents for a query. A session or user that does not exist
+    /// is empty.
     ///
     /// # Errors
-    /// `USER_MISMATCH` and what the store refuses.
+    /// `USER_MISMATCH`, `COLLECTION_NOT_FOUND`, and what the store refuses.
     pub async fn search(
+        &self,
+        tenant: &TenantId,
+        policy: &Policy,
+        request: SearchRequest,
+    ) -> Result<Found, Failure> {
+        let asked = (request.collections.clone(), request.document_filter.clone());
+        let query = request.query.clone();
+        let wait = (wait_of(&request.target), time_left(request.target.deadline));
+        let documents = DocumentSearch {
+            collections: &asked.0,
+            lenient: false,
+            query: &query,
+            filter: &asked.1,
+            most: request.top_k,
+            wait,
+        };
+        let (found, documents) = tokio::join!(
+            self.search_turns(tenant, policy, request),
+            self.find_documents(tenant, policy, &documents),
+        );
+        let (mut found, documents) = (found?, documents?);
+        found.degraded = united(&found.degraded, &documents.degraded);
+        found.degraded.iter().for_each(|lacks| degraded(lacks.text()));
+        Ok(Found { documents, ..found })
+    }
+
+    async fn search_turns(
         &self,
         tenant: &TenantId,
         policy: &Policy,
@@ -392,10 +431,9 @@ impl Memory {
                 session_change: corpus.own.map_or(Change(0), |own| copies[own].change()),
                 user_change: corpus.user_change,
                 as_of,
+                documents: FoundDocuments::default(),
             }
         });
-        let found = found.await.expect("ranking does not panic");
-        found.degraded.iter().for_each(|lacks| degraded(lacks.text()));
-        Ok(found)
+        Ok(found.await.expect("ranking does not panic"))
     }
 }

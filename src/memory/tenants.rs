@@ -15,7 +15,8 @@ use crate::sessions::{AppendPlan, Draft, marks};
 use crate::telemetry::{Cache, cache_asked};
 use crate::tokens::{Model, ModelError, Tokenizer};
 use crate::types::{
-    ModelPolicy, Policy, RequestId, RetrievalMode, Shares, SummaryPolicy, TenantId, Timestamp,
+    CollectionId, ModelPolicy, Policy, RequestId, RetrievalMode, Shares, SummaryPolicy, TenantId,
+    Timestamp,
 };
 
 /// A request for a tenant, checked.
@@ -61,6 +62,10 @@ pub struct PolicyChange {
     pub retrieval_mode: Option<RetrievalMode>,
     /// New times of summaries.
     pub summaries: SummaryChange,
+    /// A new share of the documents; `Some(None)`: none of their own.
+    pub documents_percent: Option<Option<u8>>,
+    /// New collections of requests that name none.
+    pub default_collections: Option<Vec<CollectionId>>,
     /// The version that the policy must have.
     pub expected_version: Option<u64>,
 }
@@ -111,6 +116,8 @@ impl PolicyChange {
         set(&mut next.tokenizer_fallback, &self.tokenizer_fallback);
         set(&mut next.retrieval_mode, &self.retrieval_mode);
         self.summaries.apply(&mut next.summaries);
+        set(&mut next.documents.share_percent, &self.documents_percent);
+        set(&mut next.documents.default_collections, &self.default_collections);
         next
     }
 }
@@ -156,7 +163,11 @@ impl Memory {
                 "policy.budget_tokens_default",
                 "the default budget must not be above the largest one",
             ),
-            (policy.shares.fit(), "policy.shares", "must add up to at most 100 percent"),
+            (
+                policy.shares.fit(policy.documents.share_percent),
+                "policy.shares",
+                "must add up to at most 100 percent",
+            ),
             (
                 low <= high / 2,
                 "policy.summaries.tail_low_tokens",
@@ -201,6 +212,12 @@ impl Memory {
         let model = self.resolve(policy, name)?;
         self.models_known.insert(key, model.clone());
         Ok(model)
+    }
+
+    /// What counts the tokens of chunks, for every tenant: `o200k_base`.
+    pub(super) fn counter(&self) -> Tokenizer {
+        let built_in = self.models.resolve(&Policy::initial(), "gpt-4o");
+        built_in.expect("the model is built in").tokenizer
     }
 
     fn resolve(&self, policy: &Policy, name: &str) -> Result<Model, Failure> {

@@ -2,13 +2,19 @@
 //! In: ids and values. Out: bytes, as `src/ARCHITECTURE.md` lists them.
 //! Invariant: a row that this version wrote, this version and later ones read.
 
+pub mod document_keys;
+mod documents;
 pub mod keys;
 mod rows;
 mod work;
 
+pub use documents::{
+    ChunkRow, ChunkVectorsRow, CollectionRow, DocumentHeader, DocumentRow, PendingDocument,
+    UploadName, UploadRow, VECTORS_A_ROW,
+};
 pub use rows::{
-    Answer, ApiKeyRow, CHANGES_KEPT, ChangeRow, DerivedRow, Head, RepeatRow, RowError, Scopes,
-    SessionKind, TenantRow, UserHead, Verb, decode, encode,
+    Answer, ApiKeyRow, CHANGES_KEPT, ChangeRow, DerivedRow, Head, IngestOutcome, Ingested,
+    RepeatRow, RowError, Scopes, SessionKind, TenantRow, UserHead, Verb, decode, encode,
 };
 pub use work::{
     JobKind, JobRow, JobSet, JobState, PendingRow, PendingSession, SummaryMethod, SummaryRow,

@@ -10,11 +10,11 @@ use crate::types::{
     Change, Incarnation, KeyId, Metadata, Seq, SessionId, TenantId, Timestamp, UserId, Version,
 };
 
-/// The version of the encoding that this program writes. Version 1 lacks fields at the end of some
-/// rows; each of them is then what zero bytes mean: 0, `None`, empty, the first variant.
-const ENCODING: u8 = 2;
+/// The version of the encoding that this program writes. Versions 1 and 2 lack fields at the end of
+/// some rows; each of them is then what zero bytes mean: 0, `None`, empty, the first variant.
+const ENCODING: u8 = 3;
 
-/// How many zero bytes stand for the fields that rows of version 1 lack: more than any row does.
+/// How many zero bytes stand for the fields that rows of older versions lack: more than any does.
 const MISSING_BYTES: usize = 32;
 
 /// How many change rows of a session, and of a user, are kept: a copy in memory that is further
@@ -50,7 +50,7 @@ pub fn encode<T: Serialize>(row: &T) -> Vec<u8> {
 pub fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, RowError> {
     match value.split_first() {
         Some((&ENCODING, rest)) => postcard::from_bytes(rest).map_err(RowError::Damaged),
-        Some((1, rest)) => {
+        Some((1 | 2, rest)) => {
             let mut padded = rest.to_vec();
             padded.resize(rest.len() + MISSING_BYTES, 0);
             postcard::from_bytes(&padded).map_err(RowError::Damaged)
@@ -242,6 +242,12 @@ pub enum Verb {
     CreateApiKey = b'K',
     /// `RevokeApiKey`.
     RevokeApiKey = b'R',
+    /// A document of `IngestDocuments`.
+    IngestDocument = b'i',
+    /// `DeleteDocument`.
+    DeleteDocument = b'x',
+    /// `DeleteCollection`.
+    DeleteCollection = b'y',
 }
 
 /// The ids and numbers from which a repeat gives the same answer. No content.
@@ -319,6 +325,50 @@ pub enum Answer {
         /// When it was revoked, if it was by then.
         revoked_at: Option<Timestamp>,
     },
+    /// Of a document of `IngestDocuments`.
+    Ingested(Ingested),
+    /// Of `DeleteDocument`.
+    DocumentDeleted {
+        /// How many chunks were erased.
+        chunks: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// Of `DeleteCollection`.
+    CollectionDeleted {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What became of a document that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingested {
+    /// What became of its content.
+    pub outcome: IngestOutcome,
+    /// How many bytes came in.
+    pub bytes: u64,
+    /// How many bytes its text has.
+    pub text_bytes: u64,
+    /// How many of those bytes are part of a chunk.
+    pub bytes_covered: u64,
+    /// How many chunks it has.
+    pub chunks: u32,
+    /// Their tokens.
+    pub tokens: u64,
+    /// How many of them had their vectors at once.
+    pub chunks_embedded: u32,
+}
+
+/// What became of the content of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IngestOutcome {
+    /// The document is new.
+    Created,
+    /// It took the place of another content.
+    Replaced,
+    /// It was there already.
+    Unchanged,
 }
 
 /// A request that was answered.

@@ -6,7 +6,8 @@ use crate::record::{
     Answer, ChangeRow, JobKind, RepeatRow, RowError, Scopes, decode, encode, keys,
 };
 use crate::types::{
-    Change, Incarnation, RequestId, Seq, SessionId, TenantId, Timestamp, UserId, Version,
+    Change, DocumentPolicy, Incarnation, Policy, RequestId, Seq, SessionId, Shares, TenantId,
+    Timestamp, UserId, Version,
 };
 
 fn tenant(text: &str) -> TenantId {
@@ -51,10 +52,10 @@ fn the_end_of_a_prefix_lies_after_all_its_keys() {
 fn a_row_of_a_later_version_is_refused_and_a_damaged_one_too() {
     let mut value = encode(&ChangeRow::default());
     assert_eq!(decode::<ChangeRow>(&value).unwrap(), ChangeRow::default());
-    value[0] = 3;
-    assert!(matches!(decode::<ChangeRow>(&value), Err(RowError::Encoding { found: Some(3) })));
+    value[0] = 4;
+    assert!(matches!(decode::<ChangeRow>(&value), Err(RowError::Encoding { found: Some(4) })));
     assert!(matches!(decode::<ChangeRow>(&[]), Err(RowError::Encoding { found: None })));
-    assert!(matches!(decode::<ChangeRow>(&[2, 9]), Err(RowError::Damaged(_))));
+    assert!(matches!(decode::<ChangeRow>(&[3, 9]), Err(RowError::Damaged(_))));
 }
 
 #[test]
@@ -65,6 +66,26 @@ fn a_row_of_the_first_version_is_read_with_what_it_lacks_left_empty() {
     assert_eq!(row.appended, Some((Seq(1), Seq(1))));
     assert_eq!(row.erased, [Seq(3)]);
     assert_eq!((row.embedded.len(), row.summaries), (0, false));
+}
+
+#[test]
+fn a_policy_of_the_second_version_is_read_without_documents() {
+    let value = [
+        &[2, 7, 0xa0, 0x1f, 0xc0, 0x84, 0x3d][..], // version 7, budgets 4,000 and 1,000,000
+        &[10, 50, 40, 0xc8, 1, 2, b'd', b'e'],     // shares, 200 turns, the language
+        &[2, b'm', b'1', 0, 0, 1],                 // a model, none of its own, no fallback, words
+        &[0, 0, 1, 60, 1],                         // summaries after an hour, switched off
+    ];
+    let policy = decode::<Policy>(&value.concat()).unwrap();
+    assert_eq!((policy.version, policy.budget_tokens_max), (7, 1_000_000));
+    assert_eq!((policy.shares, policy.model_default.as_str()), (Shares::DEFAULT, "m1"));
+    assert_eq!(
+        (policy.retrieval.language.as_str(), policy.summaries.idle_minutes),
+        ("de", Some(60))
+    );
+    assert!(policy.summaries.off);
+    assert_eq!(policy.documents, DocumentPolicy::default());
+    assert_eq!(decode::<Policy>(&encode(&policy)).unwrap(), policy);
 }
 
 #[test]

@@ -56,6 +56,18 @@ pub fn to_embed(query: &Query<'_>, sources: &[Source<'_>]) -> Option<Embeddable>
     Some(Embeddable { text: text.trim().to_owned(), language: language.code() })
 }
 
+/// What to embed for a question to documents: the question as it is, of a long one its questions;
+/// none when nothing is asked. `hint` is a language that is known to be right (ISO 639-1), or
+/// empty.
+pub fn plain_question(text: &str, hint: &str) -> Option<Embeddable> {
+    let whole = head(text);
+    let words = whole.unicode_words().count();
+    let language = language_of(whole, hint, &[]);
+    let text: String = kept(whole, words > QUERY_WORDS_MAX).concat();
+    let text = text.trim();
+    (!text.is_empty()).then(|| Embeddable { text: text.to_owned(), language: language.code() })
+}
+
 /// The sentences of a text that are embedded: of a long one those that ask, if there are any.
 fn kept(text: &str, long: bool) -> Vec<&str> {
     let all = sentences(text);

@@ -100,6 +100,17 @@ impl Language {
         Self::CODES.iter().find(|(_, known, _)| *known == self).map_or("", |(code, ..)| code)
     }
 
+    /// Its number, for rows that keep numbers only: its place in the order.
+    pub fn number(self) -> u64 {
+        self as u64
+    }
+
+    /// The language of that number; [`Language::Other`] for one that is none's.
+    pub fn by_number(number: u64) -> Self {
+        let known = Self::CODES.iter().find(|(_, known, _)| known.number() == number);
+        known.map_or(Self::Other, |(_, language, _)| *language)
+    }
+
     /// Reads an ISO 639-1 code, lower case, a region after `-` ignored; none for the empty text,
     /// [`Language::Other`] for a code that analysis knows nothing about.
     pub fn parse(code: &str) -> Option<Self> {

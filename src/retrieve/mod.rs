@@ -5,6 +5,7 @@
 
 mod cosine;
 mod dates;
+mod documents;
 mod dot;
 mod embeddable;
 mod index;
@@ -24,7 +25,10 @@ mod vectors;
 mod weights;
 mod words;
 
-pub use embeddable::{Embeddable, to_embed};
+pub use documents::{
+    Bm25, ChunkTerms, LANGUAGES_MAX, QuestionTerm, counting_terms, document_terms, question_terms,
+};
+pub use embeddable::{Embeddable, plain_question, to_embed};
 pub use index::{Indexed, SessionIndex};
 pub use language::Language;
 pub use pieces::{PIECES_MAX, PIECES_VERSION, pieces};
@@ -33,7 +37,7 @@ pub use rank::{Decision, Hit, Mode, NoSignal, Ranking, Request, SignalValue, Sou
 pub use sentence::{SentenceReader, SentenceWords};
 pub use signals::ChatKind;
 pub use terms::{ANALYSIS_VERSION, TurnTerms, analyse};
-pub use vectors::TurnVectors;
+pub use vectors::{QueryVector, TurnVectors};
 pub use weights::{ChatWeights, Weights};
 
 use stem::Stem;

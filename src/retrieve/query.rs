@@ -151,7 +151,7 @@ pub(super) fn language_of(text: &str, hint: &str, languages: &[(Language, usize)
 }
 
 /// Reads words by the rules of the query's language and the stems of the partition's.
-struct Reader {
+pub(super) struct Reader {
     rules: Option<&'static Rules>,
     /// The rules by which a word may be empty: the query's, the partition's, and English, whose
     /// acknowledgements are at home in all languages.
@@ -160,7 +160,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(language: Language, languages: &[(Language, usize)]) -> Self {
+    pub(super) fn new(language: Language, languages: &[(Language, usize)]) -> Self {
         let stems = languages.iter().map(|(language, _)| Stem::new(*language)).collect();
         let others = languages.iter().map(|(language, _)| *language);
         let idle = others.chain([language, Language::English]).filter_map(rules).collect();
@@ -168,7 +168,7 @@ impl Reader {
     }
 
     /// Gives each word of `text`: what it is, and its term unless it is a stop word.
-    fn each(&self, text: &str, each: &mut dyn FnMut(WordKind, Option<AskedTerm>)) {
+    pub(super) fn each(&self, text: &str, each: &mut dyn FnMut(WordKind, Option<AskedTerm>)) {
         each_word(text, Idle::Marked, &mut |word| {
             let kind = match self.rules {
                 Some(rules) if !word.pair => rules.kind(word.text),

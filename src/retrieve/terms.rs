@@ -78,7 +78,7 @@ pub(super) fn analyse_text(text: &str, language: Option<Language>) -> TurnTerms 
     TurnTerms { language, marks, passages }
 }
 
-fn passage_terms(
+pub(super) fn passage_terms(
     text: &str,
     range: Range<usize>,
     rules: Option<&Rules>,

@@ -53,6 +53,33 @@ impl TurnVectors {
     pub fn dimensions(&self) -> usize {
         usize::from(self.dimensions)
     }
+
+    /// The vectors at these places, in their order; a place that there is none at is left out.
+    #[must_use]
+    pub fn pick(&self, places: &[usize]) -> Self {
+        let (mut scales, mut numbers) = (Vec::new(), Vec::new());
+        for place in places.iter().filter(|place| **place < self.len()) {
+            let own = place * self.dimensions()..(place + 1) * self.dimensions();
+            scales.push(self.scales[*place]);
+            numbers.extend_from_slice(&self.numbers[own]);
+        }
+        Self { dimensions: self.dimensions, scales, numbers }
+    }
+
+    /// Adds the vectors of another at the end, when they have as many numbers.
+    pub fn extend(&mut self, more: &Self) {
+        if more.dimensions == self.dimensions {
+            self.scales.extend_from_slice(&more.scales);
+            self.numbers.extend_from_slice(&more.numbers);
+        }
+    }
+
+    /// The vectors: the integers of each, and what makes it of length 1.
+    pub fn rows(&self) -> impl Iterator<Item = (&[i8], f32)> {
+        // Vectors without numbers have no rows.
+        let rows = self.numbers.chunks_exact(self.dimensions().max(1));
+        rows.zip(self.scales.iter().copied())
+    }
 }
 
 fn quantised(vector: &[f32]) -> Vec<i8> {
@@ -117,10 +144,9 @@ impl PieceVectors {
         if query.numbers.len() != self.dimensions {
             return Vec::new();
         }
-        let mut sums = Vec::new();
-        dots(&query.numbers, &self.numbers, &mut sums);
-        let cosine = |(sum, scale): (i32, &f32)| sum as f32 * (scale * query.scale);
-        sums.into_iter().zip(&self.scales).map(cosine).collect()
+        let (mut sums, mut cosines) = (Vec::new(), Vec::with_capacity(self.scales.len()));
+        query.cosines(&self.numbers, &self.scales, &mut sums, &mut cosines);
+        cosines
     }
 
     /// The memory it takes, in bytes.
@@ -139,18 +165,43 @@ fn reserve<T>(row: &mut Vec<T>, more: usize) {
 
 /// The vector of a query, quantised.
 #[derive(Debug, Clone)]
-pub(super) struct QueryVector {
+pub struct QueryVector {
     numbers: Vec<i16>,
     scale: f32,
 }
 
 impl QueryVector {
     /// Quantises a query's vector; none for one without direction.
-    pub(super) fn of(vector: &[f32]) -> Option<Self> {
+    pub fn of(vector: &[f32]) -> Option<Self> {
         let integers = quantised(vector);
         let scale = scale(&integers);
         let numbers = integers.into_iter().map(i16::from).collect();
         (scale > 0.0).then_some(Self { numbers, scale })
+    }
+
+    /// A row of [`TurnVectors::rows`] in the place of a question.
+    pub fn of_row(row: &[i8], scale: f32) -> Self {
+        Self { numbers: row.iter().copied().map(i16::from).collect(), scale }
+    }
+
+    /// How many numbers it has.
+    pub fn dimensions(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Writes to `cosines` its cosine with each of these rows, which have as many numbers as it
+    /// and one scale each. `sums` is room for the work.
+    pub fn cosines(
+        &self,
+        rows: &[i8],
+        scales: &[f32],
+        sums: &mut Vec<i32>,
+        cosines: &mut Vec<f32>,
+    ) {
+        dots(&self.numbers, rows, sums);
+        let cosine = |(sum, scale): (&i32, &f32)| *sum as f32 * (scale * self.scale);
+        cosines.clear();
+        cosines.extend(sums.iter().zip(scales).map(cosine));
     }
 }
 

@@ -68,6 +68,14 @@ id! {
     /// The public part of an API key.
     KeyId
 }
+id! {
+    /// A tenant's set of documents.
+    CollectionId
+}
+id! {
+    /// A document of a collection.
+    DocumentId
+}
 
 /// The caller's name for one effect: a UUID. The same id is the same effect, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,16 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::types::CollectionId;
+
 /// How the space that remains after the fixed parts is shared between the sections, in percent.
 /// The fixed parts are the instructions and the current exchange. What a section does not use
-/// flows toward the end of the layout (summary, recent turns, retrieved turns), never back.
+/// flows toward the end of the layout (summary, recent turns, documents, retrieved turns), never
+/// back. The share of documents stands apart, in [`DocumentPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shares {
     /// For the rolling summary.
     pub summary_percent: u8,
     /// For the recent turns: their high mark. The low mark is half of it.
     pub recent_percent: u8,
-    /// For what retrieval found.
+    /// For what retrieval found in the past; and in documents, while those have no share of their
+    /// own.
     pub retrieved_percent: u8,
 }
 
@@ -20,11 +24,12 @@ impl Shares {
     pub const DEFAULT: Self =
         Self { summary_percent: 10, recent_percent: 50, retrieved_percent: 40 };
 
-    /// Whether the shares add up to at most 100.
-    pub fn fit(&self) -> bool {
+    /// Whether the shares, and that of the documents if they have one, add up to at most 100.
+    pub fn fit(&self, documents_percent: Option<u8>) -> bool {
         let sum = u32::from(self.summary_percent)
             + u32::from(self.recent_percent)
-            + u32::from(self.retrieved_percent);
+            + u32::from(self.retrieved_percent)
+            + documents_percent.map_or(0, u32::from);
         sum <= 100
     }
 }
@@ -86,6 +91,16 @@ impl SummaryPolicy {
     }
 }
 
+/// How documents take part in contexts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentPolicy {
+    /// Their share of the space, in percent; `None`: half of what retrieved turns have, which give
+    /// it up when documents are found.
+    pub share_percent: Option<u8>,
+    /// The collections of a request that names none.
+    pub default_collections: Vec<CollectionId>,
+}
+
 /// A tenant's policy: in force for the next request after the commit that changed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -110,6 +125,8 @@ pub struct Policy {
     pub retrieval_mode: RetrievalMode,
     /// When summaries are made.
     pub summaries: SummaryPolicy,
+    /// How documents take part.
+    pub documents: DocumentPolicy,
 }
 
 impl Policy {
@@ -126,6 +143,7 @@ impl Policy {
             tokenizer_fallback: String::new(),
             retrieval_mode: RetrievalMode::default(),
             summaries: SummaryPolicy::default(),
+            documents: DocumentPolicy::default(),
         }
     }
 }

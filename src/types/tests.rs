@@ -47,6 +47,7 @@ fn calls_and_opaque_json_are_not_searchable_but_results_are() {
 
 #[test]
 fn shares_over_a_hundred_do_not_fit() {
-    assert!(Shares::DEFAULT.fit());
-    assert!(!Shares { summary_percent: 60, recent_percent: 50, retrieved_percent: 0 }.fit());
+    assert!(Shares::DEFAULT.fit(None) && Shares::DEFAULT.fit(Some(0)));
+    assert!(!Shares { summary_percent: 60, recent_percent: 50, retrieved_percent: 0 }.fit(None));
+    assert!(!Shares::DEFAULT.fit(Some(1)));
 }

@@ -7,6 +7,8 @@ use keepsake::summarize::{Line, SUMMARIZER_VERSION, Span, Summary};
 use keepsake::tokens::{Model, Models};
 use keepsake::types::{Media, Part, Policy, Role, Seq, Shares, Status, Timestamp, Turn};
 
+use crate::context_passages::Library;
+
 /// A source of numbers that is the same everywhere (splitmix64).
 pub struct Numbers(u64);
 
@@ -252,6 +254,7 @@ pub struct Case {
     pub model: Model,
     pub sessions: Vec<Vec<(Turn, TurnCounts)>>,
     pub hits: Vec<Hit>,
+    pub library: Library,
     /// Summaries with their session and the counts of their lines, in no order.
     pub summaries: Vec<(usize, Summary, Vec<u32>)>,
     pub instructions: String,
@@ -285,7 +288,8 @@ impl Case {
         let zone = TimeZone::get(numbers.pick(&ZONES)).expect("the zone is bundled");
         let (instructions, pinned) = (own(numbers), own(numbers));
         let summaries = summaries(numbers, &sessions, &model);
-        Self { model, sessions, hits, summaries, instructions, pinned, zone }
+        let library = Library::generate(numbers);
+        Self { model, sessions, hits, library, summaries, instructions, pinned, zone }
     }
 
     pub fn summary_views(&self) -> Vec<SummaryView<'_>> {

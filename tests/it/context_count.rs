@@ -4,17 +4,16 @@
 use std::collections::BTreeSet;
 
 use keepsake::context::{
-    Breakpoint, BuildError, Context, Format, Input, Instructions, Item, Message, MessageRole,
-    SectionKind, Source, build,
+    Breakpoint, BuildError, Citation, Context, Format, Input, Instructions, Item, Message,
+    MessageRole, SectionKind, Source, build,
 };
 use keepsake::summarize::Summary;
-use keepsake::tokens::{Exactness, Framing, Model, Models};
+use keepsake::tokens::{Exactness, Models};
 use keepsake::types::{Part, Seq, Timestamp};
-use serde_json::Value;
-use serde_json::value::RawValue;
-use tiktoken_rs::CoreBPE;
 
 use crate::context_case::{Case, Numbers, shares, text};
+use crate::context_counter::Counter;
+use crate::context_passages::check_documents;
 use crate::context_rules::{check_anthropic, check_neutral, check_openai};
 
 const FORMATS: [Format; 3] = [Format::Neutral, Format::OpenAiChat, Format::AnthropicMessages];
@@ -25,169 +24,6 @@ const BUILDS: u64 = 6;
 /// How many contexts all tests here build together, at least; `KEEPSAKE_CASES` sets it.
 fn cases() -> u64 {
     std::env::var("KEEPSAKE_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(108_000)
-}
-
-/// Counts by the reference tokenizer where there is one, else by the stated bound.
-pub struct Counter<'a> {
-    reference: Option<&'static CoreBPE>,
-    model: &'a Model,
-}
-
-impl<'a> Counter<'a> {
-    pub fn new(model: &'a Model) -> Self {
-        let reference = match model.name.as_str() {
-            "gpt-4o" | "gpt-5" => Some(tiktoken_rs::o200k_base_singleton()),
-            "gpt-4" => Some(tiktoken_rs::cl100k_base_singleton()),
-            "p50k_base" => Some(tiktoken_rs::p50k_base_singleton()),
-            _ => None,
-        };
-        Self { reference, model }
-    }
-
-    fn text(&self, text: &str) -> u64 {
-        match self.reference {
-            Some(reference) => reference.encode_ordinary(text).len() as u64,
-            None => u64::from(self.model.tokenizer.count(text)),
-        }
-    }
-
-    fn framing(&self) -> &Framing {
-        &self.model.framing
-    }
-
-    fn part(&self, tokens: u64) -> u64 {
-        u64::from(self.framing().per_part) + tokens
-    }
-
-    pub fn openai(&self, payload: &str) -> u64 {
-        let payload: Vec<Value> = serde_json::from_str(payload).expect("the payload is a list");
-        let messages = payload.iter().map(|message| self.openai_message(message)).sum::<u64>();
-        u64::from(self.framing().priming) + messages
-    }
-
-    fn openai_message(&self, message: &Value) -> u64 {
-        let mut tokens = u64::from(self.framing().per_message);
-        for (key, value) in message.as_object().expect("a message is an object") {
-            tokens += match (key.as_str(), value) {
-                ("role", _) | ("content", Value::Null) => 0,
-                ("name", Value::String(name)) => {
-                    u64::from(self.framing().per_name) + self.text(name)
-                }
-                ("content", Value::String(text)) => self.text(text),
-                ("content", Value::Array(parts)) => {
-                    parts.iter().map(|part| self.part(self.openai_part(part))).sum()
-                }
-                ("tool_call_id", Value::String(id)) => {
-                    u64::from(self.framing().per_tool_result) + self.text(id)
-                }
-                ("tool_calls", Value::Array(calls)) => {
-                    calls.iter().map(|call| self.openai_call(call)).sum()
-                }
-                (_, other) => self.text(key) + self.text(&other.to_string()),
-            };
-        }
-        tokens
-    }
-
-    fn openai_part(&self, part: &Value) -> u64 {
-        match &part["text"] {
-            Value::String(text) => self.text(text),
-            _ => declared(part["image_url"]["url"].as_str().or(part["file"]["file_id"].as_str())),
-        }
-    }
-
-    fn openai_call(&self, call: &Value) -> u64 {
-        let function = &call["function"];
-        let texts = [&call["id"], &function["name"], &function["arguments"]];
-        let own = texts.map(|text| self.text(text.as_str().expect("a string")));
-        u64::from(self.framing().per_tool_call) + own.iter().sum::<u64>()
-    }
-
-    pub fn anthropic(&self, payload: &str) -> u64 {
-        #[derive(serde::Deserialize)]
-        struct Payload {
-            system: Option<String>,
-            messages: Vec<Turn>,
-        }
-        #[derive(serde::Deserialize)]
-        struct Turn {
-            content: Vec<Box<RawValue>>,
-        }
-        let payload: Payload = serde_json::from_str(payload).expect("the payload has that form");
-        let message = u64::from(self.framing().per_message);
-        let system = payload.system.map_or(0, |text| message + self.text(&text));
-        let own = |turn: &Turn| turn.content.iter().map(|block| self.block(block)).sum::<u64>();
-        let messages = payload.messages.iter().map(|turn| message + own(turn)).sum::<u64>();
-        u64::from(self.framing().priming) + system + messages
-    }
-
-    fn block(&self, raw: &RawValue) -> u64 {
-        let block: Value = serde_json::from_str(raw.get()).expect("a block is JSON");
-        let string = |key: &str| block[key].as_str().expect("a string");
-        match block["type"].as_str() {
-            Some("text") => self.part(self.text(string("text"))),
-            Some("tool_use") => {
-                #[derive(serde::Deserialize)]
-                struct Call {
-                    input: Box<RawValue>,
-                }
-                let call: Call = serde_json::from_str(raw.get()).expect("a call has input");
-                let texts = [string("id"), string("name"), call.input.get()];
-                let own = texts.map(|text| self.text(text)).iter().sum::<u64>();
-                u64::from(self.framing().per_tool_call) + own
-            }
-            Some("tool_result") => {
-                let inner = block["content"].as_array().expect("a list").iter().map(|block| {
-                    let raw = RawValue::from_string(block.to_string()).expect("it is JSON");
-                    self.block(&raw)
-                });
-                let own = self.text(string("tool_use_id")) + inner.sum::<u64>();
-                u64::from(self.framing().per_tool_result) + own
-            }
-            Some("image" | "document") => {
-                let source = &block["source"];
-                self.part(declared(source["url"].as_str().or(source["file_id"].as_str())))
-            }
-            _ => self.part(self.text(raw.get())),
-        }
-    }
-
-    pub fn neutral(&self, messages: &[Message]) -> u64 {
-        let own = messages.iter().map(|message| {
-            let name = match message.name.as_str() {
-                "" => 0,
-                name => u64::from(self.framing().per_name) + self.text(name),
-            };
-            u64::from(self.framing().per_message) + name + self.parts(&message.parts)
-        });
-        u64::from(self.framing().priming) + own.sum::<u64>()
-    }
-
-    fn parts(&self, parts: &[Part]) -> u64 {
-        let framing = self.framing();
-        if let [Part::Text(text)] = parts {
-            return self.text(text);
-        }
-        let own = parts.iter().map(|part| match part {
-            Part::Text(text) => self.part(self.text(text)),
-            Part::Media(media) => self.part(u64::from(media.tokens)),
-            Part::Opaque { json, .. } => self.part(self.text(json)),
-            Part::ToolCall { id, name, arguments } => {
-                let own = [id, name, arguments].map(|text| self.text(text)).iter().sum::<u64>();
-                u64::from(framing.per_tool_call) + own
-            }
-            Part::ToolResult { call_id, parts, .. } => {
-                u64::from(framing.per_tool_result) + self.text(call_id) + self.parts(parts)
-            }
-        });
-        own.sum()
-    }
-}
-
-/// The tokens that a generated reference declares in its name.
-fn declared(reference: Option<&str>) -> u64 {
-    let digits = reference.expect("a reference").chars().filter(char::is_ascii_digit);
-    digits.collect::<String>().parse().expect("a number")
 }
 
 fn check_count(case: &Case, input: &Input<'_>, context: &Context) {
@@ -257,7 +93,7 @@ fn check_summary(case: &Case, input: &Input<'_>, context: &Context) {
     assert!(section.items.is_empty() || input.budget_tokens >= 2_048);
     let own = |item: &&Item| item.source.is_some() && item.source == input.session;
     let last = section.items.iter().filter(own).map(|item| item.last_seq).max();
-    let words = [2, 4].map(|at| context.sections[at].items.iter().filter(own));
+    let words = [2, 5].map(|at| context.sections[at].items.iter().filter(own));
     for item in words.into_iter().flatten() {
         assert!(last.is_none_or(|last| last < item.first_seq), "summarized and said: {item:?}");
     }
@@ -315,7 +151,7 @@ fn message_at(breakpoint: &Breakpoint, system: bool) -> usize {
 }
 
 fn check_quote(case: &Case, input: &Input<'_>, context: &Context) {
-    let retrieved = &context.sections[3];
+    let retrieved = &context.sections[4];
     assert_eq!(retrieved.kind, SectionKind::Retrieved);
     for item in retrieved.items.iter().filter(|item| !item.partial && !item.escaped) {
         let source = &case.sessions[item.source.expect("a source")];
@@ -382,6 +218,9 @@ struct Tally {
     own: u64,
     others: u64,
     partial: u64,
+    /// With documents; with passages of more than one chunk.
+    documents: u64,
+    merged: u64,
 }
 
 impl Tally {
@@ -391,6 +230,10 @@ impl Tally {
         self.own += has(&|item| item.source == input.session);
         self.others += has(&|item| item.source != input.session);
         self.partial += has(&|item| item.partial);
+        let items = &context.sections[3].items;
+        let is_merged = |at: &Citation| at.first_chunk < at.last_chunk;
+        self.documents += u64::from(!items.is_empty());
+        self.merged += u64::from(items.iter().any(|i| i.citation.as_ref().is_some_and(is_merged)));
     }
 }
 
@@ -400,6 +243,7 @@ fn check(seed: u64, models: &Models) -> Tally {
     let views = case.views();
     let sources: Vec<Source<'_>> = views.iter().map(|turns| Source { turns }).collect();
     let summaries = case.summary_views();
+    let (documents, passages) = (case.library.views(), case.library.passages());
     let numbers = &mut Numbers::new(!seed);
     let mut tally = Tally::default();
     for _ in 0..BUILDS {
@@ -420,15 +264,18 @@ fn check(seed: u64, models: &Models) -> Tally {
             summaries: if numbers.once_in(4) { &[] } else { &summaries },
             hits: if numbers.once_in(5) { &[] } else { &case.hits },
             retrieved_turns_max: numbers.pick(&[0, 3, 200, 200]),
+            documents: &documents,
+            passages: if numbers.once_in(3) { &[] } else { &passages },
+            passages_max: numbers.pick(&[0, 3, 200, 200]),
+            documents_percent: numbers.pick(&[None, None, Some(0), Some(20)]),
             query: (!numbers.once_in(3)).then_some(query.as_str()),
             as_of: Timestamp(1_690_000_000_000),
             time_zone: &case.zone,
         };
         tally.built += 1;
-        let context = match build(&input) {
+        let context = match build(&input).inspect_err(|error| check_error(&input, error)) {
             Ok(context) => context,
-            Err(error) => {
-                check_error(&input, &error);
+            Err(_) => {
                 tally.refused += 1;
                 continue;
             }
@@ -439,6 +286,7 @@ fn check(seed: u64, models: &Models) -> Tally {
         tally.count(&input, &context);
         check_breakpoints(&input, &context);
         check_quote(&case, &input, &context);
+        check_documents(&case.library, &input, &context);
         match input.format {
             Format::Neutral => check_neutral(&context.messages),
             Format::OpenAiChat => check_openai(&context.payload_json),
@@ -468,11 +316,15 @@ fn run(quarter: u64) {
         all.own += tally.own;
         all.others += tally.others;
         all.partial += tally.partial;
+        all.documents += tally.documents;
+        all.merged += tally.merged;
     }
-    let Tally { built, refused, own, others, partial } = all;
+    let Tally { built, refused, own, others, partial, documents, merged } = all;
     println!("{built} contexts, {refused} of them refused for want of budget, 0 over it");
     println!("with summaries of the session {own}, of others {others}, in part {partial}");
-    assert!([own, others, partial].iter().all(|count| count * 200 > built), "few summaries");
+    println!("with documents {documents}, with chunks as one passage {merged}");
+    let kinds = [own, others, partial, documents, merged];
+    assert!(kinds.iter().all(|count| count * 200 > built), "few of a kind: {kinds:?}");
 }
 
 #[test]

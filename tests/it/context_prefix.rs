@@ -3,8 +3,8 @@
 
 use jiff::tz::TimeZone;
 use keepsake::context::{
-    Context, Format, Hit, Input, Instructions, SectionKind, Source, SummaryView, TurnCounts,
-    TurnView, build, count_lines, measure,
+    Context, DocumentView, Format, Hit, Input, Instructions, Passage, SectionKind, Source,
+    SummaryView, TurnCounts, TurnView, build, count_lines, measure,
 };
 use keepsake::summarize::{Marks, Span, Step, Summary, TurnSize, condense, next, summarize};
 use keepsake::tokens::{Model, Models};
@@ -49,6 +49,13 @@ const WORDS: [&str; 24] = [
     "noon",
     "please",
     "check",
+];
+
+const PASSAGES: [&str; 4] = [
+    "Roses cost 4.50 a pot, from ten pots on 4.20.",
+    "    indented: lavender, 3.10 a pot, ten pots 29.\n",
+    "/ Seeds of sunflowers are sold by the bag of 50 grams only, and not before March.",
+    "Greenhouses are delivered on Mondays, when they were ordered before noon on Thursday.",
 ];
 
 /// A conversation that grows turn by turn, and what was counted for it.
@@ -166,6 +173,18 @@ impl Talk {
     }
 
     fn build(&self, ask: &Ask, budget_tokens: u32, format: Format) -> Context {
+        let documents = [DocumentView { collection: "c", document: "prices", title: "Prices" }];
+        let passage = |(chunk, text): (usize, &'static &str)| Passage {
+            document: 0,
+            chunk: chunk as u32 * 2,
+            start: chunk as u64 * 1_000,
+            end: chunk as u64 * 1_000 + text.len() as u64,
+            heading: &[],
+            text,
+            tokens: 0,
+            score: 9.0 - chunk as f64,
+        };
+        let passages: Vec<Passage<'_>> = PASSAGES.iter().enumerate().map(passage).collect();
         let views: Vec<TurnView<'_>> =
             self.turns.iter().map(|(turn, counts)| TurnView { turn, counts }).collect();
         let mut summaries = Vec::new();
@@ -185,6 +204,10 @@ impl Talk {
             summaries: &summaries,
             hits: &ask.hits,
             retrieved_turns_max: 200,
+            documents: &documents,
+            passages: if ask.hits.is_empty() { &[] } else { &passages },
+            passages_max: 200,
+            documents_percent: None,
             query: ask.query.as_deref(),
             as_of: ask.as_of,
             time_zone: &TimeZone::UTC,
@@ -226,9 +249,10 @@ fn shared_bytes(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }
 
-fn quote(context: &Context) -> Option<&Part> {
+/// The blocks of documents and of retrieved turns.
+fn quotes(context: &Context) -> Vec<Part> {
     let is_quote = |part: &&Part| matches!(part, Part::Text(t) if t.starts_with("<memory> Quoted"));
-    context.messages.iter().flat_map(|message| &message.parts).find(is_quote)
+    context.messages.iter().flat_map(|message| &message.parts).filter(is_quote).cloned().collect()
 }
 
 /// Grows a conversation and follows the start of its recent turns.
@@ -345,15 +369,15 @@ fn check(model: &str, format: Format, exchanges: usize, unappended: bool) {
 /// Calls of the model in one exchange: the quote before the user's turn stays as it is.
 fn tool_loop(talk: &mut Talk, walk: &mut Walk, ask: &Ask, calls: usize) {
     walk.step(talk, ask);
-    let first = walk.previous.as_ref().and_then(quote).cloned();
+    let first = walk.previous.as_ref().map(quotes);
     let room = u64::from(walk.budget) * 15 / 100;
     let from = talk.turns.len();
     for _ in 0..calls {
         talk.call_tool();
         walk.step(talk, ask);
         let grown = talk.tokens(from, walk.format);
-        let now = walk.previous.as_ref().and_then(quote);
-        assert!(grown > room || now == first.as_ref(), "the quote changed in a tool loop");
+        let now = walk.previous.as_ref().map(quotes);
+        assert!(grown > room || now == first, "a quote changed in a tool loop");
     }
 }
 

@@ -32,7 +32,7 @@ with_every_engine! {
     a_dropped_store_has_kept_what_it_acknowledged
     a_second_store_on_the_same_folder_is_refused
     a_newer_format_is_refused_by_name_and_left_as_it_is
-    a_folder_of_the_first_format_is_taken_over_and_then_of_this_one
+    a_folder_of_an_older_format_is_taken_over_and_then_of_this_one
     data_without_a_readable_format_is_refused
     the_folder_is_for_its_owner_only
     a_damaged_mark_is_refused
@@ -138,19 +138,22 @@ async fn a_newer_format_is_refused_by_name_and_left_as_it_is<K: Kind>() {
     let newer = format!("keepsake {}\n", FORMAT_VERSION + 1);
     fs::write(folder.path().join("FORMAT"), &newer).expect("FORMAT can be written");
     let error = refused::<K>(folder.path());
-    assert!(matches!(error, OpenError::FormatNewer { found: 3, .. }), "{error}");
-    assert!(error.to_string().contains("has format 3"), "{error}");
+    assert!(matches!(error, OpenError::FormatNewer { found: 4, .. }), "{error}");
+    assert!(error.to_string().contains("has format 4"), "{error}");
     let after = fs::read_to_string(folder.path().join("FORMAT")).expect("FORMAT is there");
     assert_eq!(after, newer);
 }
 
-async fn a_folder_of_the_first_format_is_taken_over_and_then_of_this_one<K: Kind>() {
+async fn a_folder_of_an_older_format_is_taken_over_and_then_of_this_one<K: Kind>() {
     let folder = folder();
     drop(open::<K>(folder.path()));
-    fs::write(folder.path().join("FORMAT"), "keepsake 1\n").expect("FORMAT can be written");
-    drop(open::<K>(folder.path()));
-    let after = fs::read_to_string(folder.path().join("FORMAT")).expect("FORMAT is there");
-    assert_eq!(after, format!("keepsake {FORMAT_VERSION}\n"));
+    for older in 1..FORMAT_VERSION {
+        let text = format!("keepsake {older}\n");
+        fs::write(folder.path().join("FORMAT"), text).expect("FORMAT can be written");
+        drop(open::<K>(folder.path()));
+        let after = fs::read_to_string(folder.path().join("FORMAT")).expect("FORMAT is there");
+        assert_eq!(after, format!("keepsake {FORMAT_VERSION}\n"));
+    }
 }
 
 async fn data_without_a_readable_format_is_refused<K: Kind>() {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -113,6 +114,11 @@ impl AdmissionLayer {
                 return Err(failure);
             }
         };
+        if method.streams {
+            let place = admission.stream()?;
+            let answer = inner.call(Request::from_parts(parts, body)).await;
+            return Ok(answer.map(|answer| answer.map(|body| held(body, place))));
+        }
         let deadline = deadline(&parts.headers);
         let deadline =
             deadline.map(|end| end.saturating_duration_since(admission.began.into_std()));
@@ -135,4 +141,12 @@ impl AdmissionLayer {
         drop((permit, room));
         answer.map(Ok)
     }
+}
+
+/// A body with what is free again when it has been read, or dropped.
+fn held(body: Body, place: OwnedSemaphorePermit) -> Body {
+    Body::new(body.map_frame(move |frame| {
+        let _held = &place;
+        frame
+    }))
 }

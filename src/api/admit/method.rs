@@ -12,14 +12,29 @@ pub struct Method {
     pub lane: Lane,
     /// How urgent it is, when its request is small.
     pub class: Class,
+    /// Whether its request is a stream: then what it brings is admitted piece by piece.
+    pub streams: bool,
 }
 
 const fn method(path: &'static str, lane: Lane, class: Class) -> Method {
-    Method { path, lane, class }
+    Method { path, lane, class, streams: false }
+}
+
+/// The one whose requests are streams.
+const INGEST: Method = Method {
+    path: "DocumentService/IngestDocuments",
+    lane: Lane::Writes,
+    class: Class::Ingest,
+    streams: true,
+};
+
+/// The place of [`INGEST`] in the table.
+pub(super) fn ingest() -> usize {
+    METHODS.iter().position(|method| method.streams).expect("it is in the table")
 }
 
 /// Every method. Its place in the table is its kind: see [`crate::admission::Limit::sample`].
-pub const METHODS: [Method; 21] = [
+pub const METHODS: [Method; 28] = [
     method("MemoryService/BuildContext", Lane::Reads, Class::Interactive),
     method("MemoryService/AppendTurns", Lane::Writes, Class::Interactive),
     method("MemoryService/Search", Lane::Reads, Class::Interactive),
@@ -32,6 +47,13 @@ pub const METHODS: [Method; 21] = [
     method("MemoryService/ListTurns", Lane::Reads, Class::Ingest),
     method("MemoryService/ListSessions", Lane::Reads, Class::Ingest),
     method("MemoryService/ListSummaries", Lane::Reads, Class::Ingest),
+    INGEST,
+    method("DocumentService/GetIngestStatus", Lane::Reads, Class::Interactive),
+    method("DocumentService/GetDocument", Lane::Reads, Class::Interactive),
+    method("DocumentService/ListDocuments", Lane::Reads, Class::Ingest),
+    method("DocumentService/DeleteDocument", Lane::Writes, Class::Ingest),
+    method("DocumentService/ListCollections", Lane::Reads, Class::Ingest),
+    method("DocumentService/DeleteCollection", Lane::Writes, Class::Ingest),
     method("TenantService/GetTenant", Lane::Reads, Class::Interactive),
     method("TenantService/ListTenants", Lane::Reads, Class::Ingest),
     method("TenantService/CreateTenant", Lane::Writes, Class::Interactive),

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::admission::{
@@ -37,6 +37,9 @@ pub use request::{ARRIVAL_MAX, BULK_BYTES};
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// An answer of which nobody took anything for this long is given up when others need its room.
 pub const STALLED: Duration = Duration::from_secs(10);
+
+/// How many streams of documents may be open at a time: each holds a part or two in memory.
+pub const STREAMS_MAX: usize = 256;
 
 /// What a call is scarce of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,6 +71,7 @@ pub struct AdmitSettings {
 pub struct Admission {
     began: Instant,
     rates: Option<Rates>,
+    streams: Arc<Semaphore>,
     shared: Mutex<Shared>,
 }
 
@@ -133,6 +137,7 @@ impl Admission {
         Self {
             began: Instant::now(),
             rates: Rates::new(settings.tenant_calls_per_second, burst),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             shared: Mutex::new(Shared {
                 gates: [Gate::new(settings.reads, seed), Gate::new(settings.writes, !seed)],
                 waiters: HashMap::new(),
@@ -177,6 +182,27 @@ impl Admission {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// Waits until a part of a document may be written. A stream whose writes are refused waits and
+    /// asks again: that is how its client learns to send more slowly.
+    pub(super) async fn ingest(self: &Arc<Self>, tenant: &TenantId) -> Permit {
+        loop {
+            let tenant = tenant.clone();
+            let ask = Ask { tenant, class: Class::Ingest, kind: method::ingest(), deadline: None };
+            match self.enter(Lane::Writes, ask).await {
+                Ok(permit) => return permit,
+                Err(refused) => {
+                    tokio::time::sleep(refused.retry_hint().unwrap_or(LOOK_AGAIN)).await;
+                }
+            }
+        }
+    }
+
+    /// A place for a stream; none when there are as many as there may be.
+    fn stream(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let place = self.streams.clone().try_acquire_owned();
+        place.map_err(|_| self.refuse(Refused::QueueFull, Duration::from_secs(1)))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {

@@ -30,6 +30,8 @@ fn flags_that_belong_together_are_asked_for() {
     check("keepsake session set s --ttl 30d --label a=b", true);
     check("keepsake context --user u --shares 10,50,40", true);
     check("keepsake context --user u --shares 10,50", false);
+    check("keepsake context --user u --shares 10,50,10,30 --collection a --collection b", true);
+    check("keepsake context --user u --shares 10,50,10,20,10", false);
     check("keepsake key create --scopes read,admin", true);
     check("keepsake key create --scopes root", false);
     check("keepsake eval --data d --set s --out o --budgets 512,1024 --retrieval words", true);

@@ -76,6 +76,37 @@ fn an_account_is_readable_without_colours() {
 }
 
 #[test]
+fn a_passage_names_its_place_in_its_document() {
+    let citation = v1::Citation {
+        collection: "handbook".to_owned(),
+        document_id: "leave".to_owned(),
+        title: "Leave".to_owned(),
+        heading: vec!["Parental\nleave".to_owned()],
+        start: 1_200,
+        end: 2_044,
+        ..Default::default()
+    };
+    let item = v1::Item {
+        tokens: 180,
+        score: 1.5,
+        escaped: true,
+        citation: Some(citation),
+        ..Default::default()
+    };
+    let documents = v1::Section {
+        kind: v1::SectionKind::Documents as i32,
+        tokens: 210,
+        allowance_tokens: 400,
+        items: vec![item],
+    };
+    let context = v1::BuildContextResponse { sections: vec![documents], ..context() };
+    let account = render::account(&context, Paint { coloured: false });
+    let own = account.split("tokens)\n").nth(1).unwrap().split("full history").next().unwrap();
+    let passage = "  handbook/leave@1200–2044              180 tokens  score 1.500  escaped\n";
+    assert_eq!(own, format!("{passage}      Leave > Parental leave\n"));
+}
+
+#[test]
 fn colours_come_only_when_they_are_wanted() {
     assert!(!render::bar(&context(), Paint { coloured: false }).contains('\u{1b}'));
     assert!(render::bar(&context(), Paint { coloured: true }).contains('\u{1b}'));

@@ -9,7 +9,7 @@ use super::mark::Mark;
 use super::open_error::OpenError;
 
 /// The version of the layout of the data folder and of the record that this program writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The names of all engines on disk, which are those of their own folders: a folder with one of
 /// another engine in it is refused, since a second record in it would begin empty.
@@ -113,8 +113,8 @@ fn check_format(folder: &Folder) -> Result<(), OpenError> {
     };
     match text.trim_end().strip_prefix("keepsake ").and_then(|version| version.parse().ok()) {
         Some(FORMAT_VERSION) => Ok(()),
-        // Rows of version 1 are read as they are; the program of version 1 reads none of ours.
-        Some(1) => replace_format(&folder.path),
+        // Rows of older versions are read as they are; their programs read none of ours.
+        Some(1 | 2) => replace_format(&folder.path),
         Some(found) if found > FORMAT_VERSION => {
             Err(OpenError::FormatNewer { path: folder.path.clone(), found })
         }

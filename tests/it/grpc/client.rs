@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use keepsake::app::{Running, start};
 use keepsake::config::{Layers, Settings};
 use keepsake::proto::v1 as pb;
+use keepsake::proto::v1::document_service_client::DocumentServiceClient;
 use keepsake::proto::v1::memory_service_client::MemoryServiceClient;
 use keepsake::proto::v1::tenant_service_client::TenantServiceClient;
 use tonic::body::Body;
@@ -33,6 +34,7 @@ impl Interceptor for Key {
 }
 
 pub type Memory = MemoryServiceClient<InterceptedService<Channel, Key>>;
+pub type Documents = DocumentServiceClient<InterceptedService<Channel, Key>>;
 pub type Tenants = TenantServiceClient<InterceptedService<Channel, Key>>;
 
 /// A server that runs in the process, with its development key.
@@ -85,6 +87,14 @@ impl Service {
 
     pub fn memory_as(&self, key: &str) -> Memory {
         client(self.channel.clone(), key)
+    }
+
+    pub fn documents(&self) -> Documents {
+        self.documents_as(self.dev_key())
+    }
+
+    pub fn documents_as(&self, key: &str) -> Documents {
+        DocumentServiceClient::with_interceptor(self.channel.clone(), Key(key.to_owned()))
     }
 
     pub fn tenants(&self) -> Tenants {

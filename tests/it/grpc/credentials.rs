@@ -39,7 +39,22 @@ fn methods() -> Vec<(&'static str, Vec<u8>, u8)> {
     let revoke = pb::RevokeApiKeyRequest { key_id: "none".into(), ..Default::default() };
     let retry = pb::RetryJobRequest { job_id: "none".into(), ..Default::default() };
     let tenant = pb::CreateTenantRequest { tenant_id: "new".into(), ..Default::default() };
+    let collection = pb::ListDocumentsRequest { collection: "c".into(), ..Default::default() };
+    let collection = collection.encode_to_vec();
+    let document = pb::DeleteDocumentRequest {
+        collection: "c".into(),
+        document_id: "d".into(),
+        ..Default::default()
+    };
+    let document = document.encode_to_vec();
     vec![
+        ("DocumentService/IngestDocuments", vec![], WRITE),
+        ("DocumentService/GetIngestStatus", document.clone(), READ),
+        ("DocumentService/GetDocument", document.clone(), READ),
+        ("DocumentService/ListDocuments", collection.clone(), READ),
+        ("DocumentService/DeleteDocument", document, WRITE),
+        ("DocumentService/ListCollections", vec![], READ),
+        ("DocumentService/DeleteCollection", collection, WRITE),
         ("MemoryService/CreateSession", read.clone(), WRITE),
         ("MemoryService/GetSession", read.clone(), READ),
         ("MemoryService/ListSessions", vec![], READ),

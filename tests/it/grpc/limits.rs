@@ -223,7 +223,12 @@ fn faulty_contexts() -> Vec<(pb::BuildContextRequest, &'static str)> {
     let base = || context("s", "what?", 1_000);
     let filter = |filter| pb::BuildContextRequest { filter: Some(filter), ..base() };
     let late = Some(Timestamp { seconds: 253_402_300_800, nanos: 0 });
-    let shares = pb::Shares { summary_percent: 10, recent_percent: 51, retrieved_percent: 40 };
+    let shares = pb::Shares {
+        summary_percent: 10,
+        recent_percent: 51,
+        retrieved_percent: 40,
+        ..Default::default()
+    };
     vec![
         (context("", "what?", 1_000), "session_id"),
         (context("a/b", "what?", 1_000), "session_id"),

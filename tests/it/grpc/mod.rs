@@ -32,6 +32,7 @@ mod conversation;
 mod copies;
 mod credentials;
 mod crowd;
+mod documents;
 mod editing;
 mod limits;
 mod overload;

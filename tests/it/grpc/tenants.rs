@@ -241,13 +241,53 @@ async fn a_field_of_a_group_changes_alone_and_is_checked_beside_the_others() {
     let now = update(&["summaries.off"], summaries(0, 0, 0, false)).await.unwrap();
     assert_eq!(now.summaries, summaries(1_000, 300, 5, false).summaries);
     let shares = |summary_percent, recent_percent, retrieved_percent| pb::Policy {
-        shares: Some(pb::Shares { summary_percent, recent_percent, retrieved_percent }),
+        shares: Some(pb::Shares {
+            summary_percent,
+            recent_percent,
+            retrieved_percent,
+            documents_percent: None,
+        }),
         ..Default::default()
     };
     let now = update(&["shares.summary_percent"], shares(5, 0, 0)).await.unwrap();
     assert_eq!(now.shares, shares(5, 50, 40).shares);
     let status = update(&["shares.summary_percent"], shares(11, 0, 0)).await.unwrap_err();
     assert_eq!(fields(&status), ["policy.shares"]);
+}
+
+#[tokio::test]
+async fn documents_have_a_share_and_collections_in_the_policy() {
+    let service = Service::in_memory().await;
+    let mut tenants = service.tenants();
+    let policy = |percent: Option<u32>, collections: &[&str]| pb::Policy {
+        shares: Some(pb::Shares { documents_percent: percent, ..Default::default() }),
+        documents: Some(pb::DocumentPolicy {
+            default_collections: collections.iter().map(ToString::to_string).collect(),
+        }),
+        ..Default::default()
+    };
+    let mut update = async |path: &str, policy: pb::Policy| {
+        let answer = tenants.update_tenant(set(&[path], policy)).await?.into_inner();
+        let now = answer.tenant.unwrap().policy.unwrap();
+        let collections = now.documents.unwrap().default_collections.join(" ");
+        Ok::<_, tonic::Status>((now.shares.unwrap().documents_percent, collections))
+    };
+    let own = "shares.documents_percent";
+    // The shares of a new tenant are a hundred already.
+    assert_eq!(fields(&update(own, policy(Some(1), &[])).await.unwrap_err()), ["policy.shares"]);
+    assert_eq!(update(own, policy(Some(0), &["a"])).await.unwrap(), (Some(0), String::new()));
+    let named = policy(None, &["a", "b"]);
+    let now = update("documents", named.clone()).await.unwrap();
+    assert_eq!(now, (Some(0), "a b".to_owned()));
+    assert_eq!(update(own, named).await.unwrap(), (None, "a b".to_owned()));
+    let path = "documents.default_collections";
+    let status = update(path, policy(None, &["a", "a"])).await.unwrap_err();
+    assert_eq!(fields(&status), ["policy.documents.default_collections[1]"]);
+    let status = update(path, policy(None, &["a b"])).await.unwrap_err();
+    assert_eq!(fields(&status), ["policy.documents.default_collections[0]"]);
+    let status = update(path, policy(None, &["c"; 17])).await.unwrap_err();
+    assert_eq!(fields(&status), ["policy.documents.default_collections"]);
+    assert_eq!(update(path, policy(None, &[])).await.unwrap(), (None, String::new()));
 }
 
 /// The reason and the fields of a change that is refused.
@@ -276,7 +316,12 @@ async fn a_faulty_policy_names_its_fields_and_changes_nothing() {
     check(&["budget_tokens_max"], large, invalid, "policy.budget_tokens_max").await;
     let below = pb::Policy { budget_tokens_max: 3_999, ..base() };
     check(&["budget_tokens_max"], below, invalid, "policy.budget_tokens_default").await;
-    let shares = pb::Shares { summary_percent: 1, recent_percent: 60, retrieved_percent: 40 };
+    let shares = pb::Shares {
+        summary_percent: 1,
+        recent_percent: 60,
+        retrieved_percent: 40,
+        ..Default::default()
+    };
     let over = pb::Policy { shares: Some(shares), ..base() };
     check(&["shares"], over, invalid, "policy.shares").await;
     let many = pb::RetrievalPolicy { retrieved_turns_max: Some(1_001), ..Default::default() };

@@ -194,8 +194,13 @@ pub fn timeless(answer: &keepsake::record::Answer) -> keepsake::record::Answer {
         | Answer::SessionUpdated { at, .. }
         | Answer::SessionDeleted { at, .. }
         | Answer::SessionForked { at, .. }
-        | Answer::TurnsErased { at, .. } => *at = Timestamp(0),
-        Answer::Appended { .. } | Answer::TenantAt { .. } | Answer::KeyAt { .. } => {}
+        | Answer::TurnsErased { at, .. }
+        | Answer::DocumentDeleted { at, .. }
+        | Answer::CollectionDeleted { at } => *at = Timestamp(0),
+        Answer::Appended { .. }
+        | Answer::TenantAt { .. }
+        | Answer::KeyAt { .. }
+        | Answer::Ingested(_) => {}
     }
     answer
 }

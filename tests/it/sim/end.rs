@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use keepsake::context::Format;
+use keepsake::documents::DocumentFilter;
 use keepsake::memory::{BuildRequest, Filter, Memory, Scope, Target};
 use keepsake::record::{ChangeRow, Head, JobSet, JobState, SummaryRow, VectorRow, decode};
 use keepsake::retrieve::PIECES_VERSION;
@@ -190,8 +191,11 @@ fn request(target: Target, query: String, budget: u32, as_of: Timestamp) -> Buil
         as_of: Some(as_of),
         time_zone: jiff::tz::TimeZone::UTC,
         shares: None,
+        documents_percent: None,
         format: Format::Neutral,
         explain: true,
+        collections: Vec::new(),
+        document_filter: DocumentFilter::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use keepsake::types::Seq;
 use super::call::{Name, pinned, words};
 use super::life::Life;
 use super::model::{Model, Since};
-use crate::context_count::Counter;
+use crate::context_counter::Counter;
 
 /// A session as a read may see it: what was there all the time, and what was at some moment.
 pub struct Seen {

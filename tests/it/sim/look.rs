@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepsake::context::{Context, Format};
+use keepsake::documents::DocumentFilter;
 use keepsake::error::{Failure, Reason};
 use keepsake::memory::{
     BuildRequest, Filter, NewKey, PolicyChange, Scope, SearchRequest, SummaryChange, Target,
@@ -181,6 +182,8 @@ impl Client {
             filter: Filter::default(),
             as_of: None,
             explain: false,
+            collections: Vec::new(),
+            document_filter: DocumentFilter::default(),
         };
         let of = tenant(name.0);
         let found = process.memory.search(&of, policy, request);
@@ -212,8 +215,11 @@ impl Client {
             as_of: None,
             time_zone: jiff::tz::TimeZone::UTC,
             shares: None,
+            documents_percent: None,
             format: *self.dice.one_of(&formats),
             explain: false,
+            collections: Vec::new(),
+            document_filter: DocumentFilter::default(),
         };
         let of = tenant(name.0);
         let built = process.memory.build_context(&of, policy, request.clone());

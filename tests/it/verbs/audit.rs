@@ -2,14 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use keepsake::audit::{Audit, Check, Examined, Level};
+use keepsake::catalog::Spot;
 use keepsake::memory::NewKey;
 use keepsake::record::{
-    ChangeRow, Head, JobKind, JobRow, JobSet, Scopes, SummaryRow, UserHead, decode, encode, keys,
+    ChangeRow, DocumentHeader, Head, JobKind, JobRow, JobSet, Scopes, SummaryRow, UserHead, decode,
+    document_keys, encode, keys,
 };
 use keepsake::sessions::{Create, DeleteTurns};
 use keepsake::storage::{Read, Store as _};
-use keepsake::types::{Change, Incarnation, Role, Seq, Timestamp, UserId};
+use keepsake::types::{
+    Change, Chunking, CollectionId, DocumentId, Generation, Incarnation, MediaType, Role, Seq,
+    Timestamp, UserId,
+};
 
 use super::behind::{filled, head, settle, summaries};
 use super::world::{World, append, of_session, request_id, said, session};
@@ -50,7 +56,32 @@ async fn sound() -> World {
     world.memory.create_session(tenant, &ends, None).await.unwrap();
     let key = NewKey { display_name: "k".into(), scopes: Scopes::READ, expires_at: None };
     world.memory.create_key(tenant, &key, None).await.unwrap();
+    document(&world, "d", true).await;
+    document(&world, "half", false).await;
     world
+}
+
+/// A document of a collection, whole or still coming.
+async fn document(world: &World, id: &str, whole: bool) {
+    let spot = Spot {
+        tenant: world.tenant.clone(),
+        collection: CollectionId::parse("c").unwrap(),
+        document: DocumentId::parse(id).unwrap(),
+    };
+    let header = DocumentHeader {
+        title: String::new(),
+        media: MediaType::Plain,
+        metadata: Default::default(),
+        chunking: Chunking::DEFAULT,
+        created_at: None,
+        bytes: 0,
+    };
+    let mut upload = world.memory.start_upload(spot, &header, None, None).await.unwrap();
+    let text = Bytes::from_static(b"The workshop in Kyoto repairs umbrellas.");
+    world.memory.keep_part(&mut upload, 0, text).await.unwrap();
+    if whole {
+        world.memory.finish_upload(&world.policy, &upload).await.unwrap();
+    }
 }
 
 async fn examine(world: &World) -> Examined {
@@ -151,7 +182,7 @@ async fn derived_rows_that_lack_or_are_left_over_are_found() {
     };
     check(derived, "that is gone", left).await;
     let broken =
-        |world: &'static World, life| world.store.put(keys::derived(life, Seq(3)), vec![2, 9]);
+        |world: &'static World, life| world.store.put(keys::derived(life, Seq(3)), vec![3, 9]);
     check(derived, "cannot be read", broken).await;
 }
 
@@ -193,7 +224,7 @@ async fn summaries_that_do_not_fit_are_dropped_and_made_anew() {
     let all = Check::Summaries;
     let broken = |world: &'static World, life: Incarnation| async move {
         let row = world.store.rows(&keys::summaries(life)).await.remove(0);
-        world.store.put(row.key.to_vec(), vec![2, 200]).await;
+        world.store.put(row.key.to_vec(), vec![3, 200]).await;
     };
     check(all, "cannot be read", broken).await;
     let changes: [(&str, Break); 3] = [
@@ -315,7 +346,7 @@ async fn what_only_a_person_can_mend_is_told_and_left_alone() {
         let world = sound().await;
         let life = head(&world, "s").await.incarnation;
         let key = key(&world, life);
-        world.store.put(key.clone(), vec![2, 200, 200]).await;
+        world.store.put(key.clone(), vec![3, 200, 200]).await;
         let turns = world.store.rows(&keys::turn(life, Seq(1))[..18]).await.len();
         let found = examine(&world).await;
         let outcome = found.report.outcome(check);
@@ -330,4 +361,20 @@ async fn what_only_a_person_can_mend_is_told_and_left_alone() {
     world.store.remove(policy(&world)).await;
     let found = examine(&world).await;
     assert!(said_of(&found, Check::Tenants).contains("policy"), "{}", all_said(&found));
+}
+
+#[tokio::test]
+async fn chunks_that_lack_and_contents_of_nobody_are_found() {
+    let world = sound().await;
+    let chunks: Vec<_> = world.store.rows(b"g").await;
+    let chunk = chunks.iter().find(|row| row.key.get(17) == Some(&b'k')).unwrap();
+    world.store.put(document_keys::chunk(Generation([7; 16]), 0), chunk.value.to_vec()).await;
+    world.store.remove(chunk.key.to_vec()).await;
+    let found = examine(&world).await;
+    assert_eq!(found.report.level(), Level::Bad);
+    let said = all_said(&found);
+    assert!(said.contains("has 0 chunks of 1"), "{said}");
+    let forgotten = document_keys::forgotten(Generation([7; 16]));
+    let mends = found.mends.iter().flat_map(|batch| batch.writes());
+    assert!(mends.into_iter().any(|(key, value)| *key == forgotten && value.is_some()));
 }

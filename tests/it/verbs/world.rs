@@ -9,6 +9,7 @@ use bytes::Bytes;
 use keepsake::chance::SystemChance;
 use keepsake::clock::ManualClock;
 use keepsake::context::Format;
+use keepsake::documents::DocumentFilter;
 use keepsake::embed::{Embedder, Hashed};
 use keepsake::error::Failure;
 use keepsake::memory::{
@@ -301,8 +302,11 @@ impl World {
             as_of: Some(START),
             time_zone: jiff::tz::TimeZone::UTC,
             shares: None,
+            documents_percent: None,
             format: Format::Neutral,
             explain: false,
+            collections: Vec::new(),
+            document_filter: DocumentFilter::default(),
         };
         self.memory.build_context(&self.tenant, &self.policy, request).await
     }
