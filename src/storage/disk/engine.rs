@@ -20,6 +20,9 @@ pub trait Kind: Clone + Default + Send + Sync + 'static {
     /// What the settings call it; also the name of the folder of its own files.
     const NAME: &'static str;
 
+    /// Whether what an engine has once it is open is durable: opening syncs its files.
+    const SYNCED_BY_OPENING: bool;
+
     /// It, open.
     type Engine: Engine;
 

@@ -156,18 +156,23 @@ impl<K: Kind> Writer<K> {
     fn write(&mut self, writes: Writes, next: Position) -> Result<(), StoreError> {
         let written = self.shared.engine.with(|engine| engine.write(writes, next))?;
         match written {
-            Ok(()) => {
-                self.position = next;
-                self.mark.write(next.group).map_err(|source| fault("write the mark", source))
-            }
+            Ok(()) => self.written(next),
             Err(error) if self.is_full(&error) => {
                 let full = StoreError::Full { source: error.source };
-                self.reopen(&full)?;
+                if self.reopen(&full, Some(next))? == next {
+                    return self.written(next);
+                }
                 self.full = Some((Instant::now() + FULL_PAUSE, full.clone()));
                 Err(full)
             }
             Err(error) => Err(engine_fault("write to the store", error)),
         }
+    }
+
+    /// A group is durable.
+    fn written(&mut self, position: Position) -> Result<(), StoreError> {
+        self.position = position;
+        self.mark.write(position.group).map_err(|source| fault("write the mark", source))
     }
 
     /// Says whether the engine failed for want of space. It does not say so itself when it was
@@ -190,7 +195,7 @@ impl<K: Kind> Writer<K> {
         match self.shared.engine.with(|_| ()) {
             Err(full @ StoreError::Full { .. }) => {
                 self.full = Some((Instant::now() + FULL_PAUSE, full.clone()));
-                self.reopen(&full)?;
+                self.reopen(&full, None)?;
                 self.full = None;
             }
             engine => engine?,
@@ -209,27 +214,40 @@ impl<K: Kind> Writer<K> {
 
     /// Closes the engine, which does nothing more once the disk was full, and opens it again. It
     /// must come back as it was before the group that failed: a part of that group which is in
-    /// the journal may never have been synced, so that nothing can be said of it.
-    fn reopen(&mut self, full: &StoreError) -> Result<(), StoreError> {
+    /// the journal may never have been synced, so that nothing can be said of it. Where opening
+    /// syncs, the whole group may also be there, `failed`, as long as nobody was told that it is
+    /// not: with the reserve there is space for what the engine still held when it was closed.
+    fn reopen(
+        &mut self,
+        full: &StoreError,
+        failed: Option<Position>,
+    ) -> Result<Position, StoreError> {
         let before = self.position;
         self.reserved = false;
         self.folder.free_reserve();
-        let failed = |error: EngineError| {
+        let refused = |error: EngineError| {
             if self.is_full(&error) {
                 return StoreError::Full { source: error.source };
             }
             engine_fault("open the store again after the disk was full", error)
         };
+        let mut found = before;
         self.shared.engine.replace(full.clone(), || {
-            let engine = self.kind.open(self.folder.engine_path()).map_err(failed)?;
-            match engine.recovered().map_err(failed)? {
-                Recovered::Whole(position) if position == before => Ok(engine),
+            let engine = self.kind.open(self.folder.engine_path()).map_err(refused)?;
+            let recovered = engine.recovered().map_err(refused)?;
+            let is_failed = |position| K::SYNCED_BY_OPENING && failed == Some(position);
+            match recovered {
+                Recovered::Whole(position) if position == before || is_failed(position) => {
+                    found = position;
+                    Ok(engine)
+                }
                 _ => {
                     let source = io::Error::other("another last group than was acknowledged");
                     Err(fault("open the store again after the disk was full", source))
                 }
             }
-        })
+        })?;
+        Ok(found)
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Fjall;
 impl Kind for Fjall {
     const NAME: &'static str = "fjall";
 
+    const SYNCED_BY_OPENING: bool = false;
+
     type Engine = FjallEngine;
 
     fn open(&self, path: &Path) -> Result<FjallEngine, EngineError> {

@@ -43,6 +43,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 impl Kind for Sled {
     const NAME: &'static str = "sled";
 
+    const SYNCED_BY_OPENING: bool = true;
+
     type Engine = SledEngine;
 
     fn open(&self, path: &Path) -> Result<SledEngine, EngineError> {

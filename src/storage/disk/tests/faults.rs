@@ -30,6 +30,8 @@ struct Script {
 struct State {
     shut: bool,
     fails: bool,
+    /// What is written is kept, and told to have met a full disk.
+    seems_full: bool,
     writes: usize,
 }
 
@@ -55,6 +57,8 @@ struct ScriptedEngine<E> {
 
 impl<K: Kind> Kind for Scripted<K> {
     const NAME: &'static str = K::NAME;
+
+    const SYNCED_BY_OPENING: bool = K::SYNCED_BY_OPENING;
 
     type Engine = ScriptedEngine<K::Engine>;
 
@@ -91,7 +95,11 @@ impl<E: Engine> Engine for ScriptedEngine<E> {
         if self.script.state.lock().unwrap().fails {
             return Err(EngineError::new(io::Error::from_raw_os_error(5)));
         }
-        self.engine.write(writes, position)
+        self.engine.write(writes, position)?;
+        match self.script.state.lock().unwrap().seems_full {
+            true => Err(EngineError::new(io::Error::from_raw_os_error(28))),
+            false => Ok(()),
+        }
     }
 
     fn revision(&self, key: &[u8]) -> Result<Option<Revision>, EngineError> {
@@ -191,6 +199,24 @@ async fn a_failed_write_of_fjall_ends_the_store() {
 #[tokio::test]
 async fn a_failed_write_of_sled_ends_the_store() {
     a_failed_write_ends_the_store_and_is_never_tried_again::<Sled>().await;
+}
+
+#[tokio::test]
+async fn a_group_that_came_to_the_disk_after_all_is_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = Scripted::<Sled>::default();
+    let script = Arc::clone(&kind.script);
+    let store = DiskStore::open_with(folder.path(), kind, DiskOptions::default()).unwrap();
+    put(&store, "first").await;
+    script.set(|state| state.seems_full = true);
+    put(&store, "second").await;
+    script.set(|state| state.seems_full = false);
+    put(&store, "third").await;
+    assert_eq!(keys(&store).await, ["first", "second", "third"]);
+    store.close().await.expect("the store is sound");
+    drop(store);
+    let store = DiskStore::<Sled>::open(folder.path()).unwrap();
+    assert_eq!(keys(&store).await, ["first", "second", "third"]);
 }
 
 #[tokio::test]
