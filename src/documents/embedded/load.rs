@@ -69,10 +69,11 @@ impl State {
     /// A question that goes before the end leaves what was read; the next one goes through all
     /// again.
     async fn load_one(&self, shelf: &Arc<Shelf>) -> Result<(), IndexError> {
-        let generations: Vec<Generation> = {
+        let (generations, found): (Vec<Generation>, u64) = {
             let mut books = shelf.write();
             books.rows.get_or_insert_with(Rows::default);
-            books.entries().filter(|e| e.chunks > 0).map(|e| e.generation).collect()
+            let entries = books.entries().filter(|entry| entry.chunks > 0);
+            (entries.map(|entry| entry.generation).collect(), books.found)
         };
         for some in generations.chunks(READ_AT_A_TIME) {
             let read = join_all(some.iter().map(|generation| self.record.vectors(*generation)));
@@ -84,7 +85,10 @@ impl State {
                 }
             }
         }
-        shelf.write().loaded = true;
+        {
+            let mut books = shelf.write();
+            books.loaded = books.found == found;
+        }
         self.order_if_wanted(shelf);
         Ok(())
     }

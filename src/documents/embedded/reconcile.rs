@@ -55,7 +55,10 @@ async fn take_in(
             index.write_if_full().await?;
         }
     }
-    index.state.shelf(place).write().end_watch();
+    let shelf = index.state.shelf(place);
+    let mut books = shelf.write();
+    books.end_watch();
+    books.read_again();
     Ok(())
 }
 

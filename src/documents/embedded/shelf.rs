@@ -51,6 +51,9 @@ pub(super) struct Books {
     pub(super) rows: Option<Rows>,
     /// Whether all vectors were read that there were.
     pub(super) loaded: bool,
+    /// How often documents were found in the record that nobody had put: what was read of vectors
+    /// before lacks theirs.
+    pub(super) found: u64,
     /// What was touched while the record is read.
     touched: Option<Touched>,
 }
@@ -192,6 +195,12 @@ impl Books {
         if let Some(rows) = &mut self.rows {
             rows.fill(slot, generation, chunks, first, read);
         }
+    }
+
+    /// Has the vectors read again: some documents here were not put, but found in the record.
+    pub(super) fn read_again(&mut self) {
+        self.found += 1;
+        self.loaded = false;
     }
 
     /// From now on, notes what is touched.

@@ -73,6 +73,27 @@ async fn before_it_was_compared_with_the_record_an_index_says_that_it_lags() {
 }
 
 #[tokio::test]
+async fn a_question_by_meaning_before_the_comparison_costs_no_vector_later() {
+    let (mut rig, model) = filled().await;
+    for (number, lost) in [(100, false), (101, true)] {
+        rig.stop();
+        if lost {
+            fs::remove_dir_all(rig.folder.path()).unwrap();
+        }
+        rig.start();
+        let (filter, vector) = (DocumentFilter::default(), [0.6, 0.8]);
+        for rig in [&rig, &model] {
+            rig.put(&home(), entry("early", number, 1), &["an early cat"]).await;
+            rig.set_vectors(&home(), number, 0, &[vec![0.0, 1.0]]).await;
+        }
+        let found = rig.search(&home(), None, Some(&vector), &filter, 100).await;
+        assert!(found.lagging && found.found.len() == 1);
+        rig.index.reconcile().await.unwrap();
+        compare(&rig, &model).await;
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_changed_while_the_index_was_closed_is_followed() {
     let (mut rig, model) = filled().await;
     rig.tend().await;
