@@ -60,8 +60,16 @@ fn without_any_vector_all_goes_by_words_in_every_mode() {
 }
 
 #[test]
-fn a_chunk_without_a_vector_is_as_unlike_as_the_least_like_one() {
+fn a_chunk_without_a_vector_is_as_like_as_its_words_let_expect() {
+    // Nothing speaks for it or against it.
     check("1:0.5 1:- 1:0.2", Mode::Hybrid, "0 1 2");
+    // Those with more of the words are more like: so is it.
+    check("4:0.5 5:- 2:0.3 1:0.2", Mode::Hybrid, "1 0 2 3");
+    // The one that has the rare word is not behind those that only sound alike.
+    let alike = "0:0.40 0:0.38 0:0.36 0:0.34 0:0.32 0:0.30 0:0.28 0:0.26 1:0.24";
+    check(&format!("9:- {alike}"), Mode::Hybrid, "0 1 2 3 4 5 6 7 8 9");
+    // Words that speak against meaning do not make it unlike.
+    check("9:- 3:0.1 0:0.4 1:0.3", Mode::Hybrid, "0 2 3 1");
 }
 
 #[test]
