@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 
 use crate::retrieve::{
     Language, Stem,
-    lexical::{B, K1, rarity},
+    lexical::rarity,
     query::{AskedTerm, Reader, head, language_of},
     rules::rules,
     terms::passage_terms,
@@ -83,7 +83,14 @@ pub fn counting_terms(frequencies: &[u64]) -> Vec<usize> {
     kept
 }
 
-/// BM25 over a set of chunks.
+/// How much the second, third, … occurrence of a word in a chunk counts. At the upper end of what is
+/// usual (1.2 to 2.0): a chunk is long enough for what it is about to be named several times, and
+/// questions to documents are longer than those to a conversation, where this is 1.2.
+const CHUNK_K1: f64 = 2.0;
+/// How much the length of a chunk counts, 0 to 1.
+const CHUNK_B: f64 = 0.75;
+
+/// BM25 over a set of chunks (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework").
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bm25 {
     chunks: u64,
@@ -100,13 +107,12 @@ impl Bm25 {
     pub fn worth(&self, frequency: u64) -> f64 {
         // Its languages are counted each by itself, so a term may seem to stand in more than all.
         let frequency = frequency.min(self.chunks) as usize;
-        rarity(frequency, self.chunks as usize) * f64::from(K1 + 1.0)
+        rarity(frequency, self.chunks as usize) * (CHUNK_K1 + 1.0)
     }
 
     /// What the length of a chunk of so many words counts.
     pub fn norm(&self, words: u32) -> f64 {
-        let (k1, b) = (f64::from(K1), f64::from(B));
-        k1 * (1.0 - b + b * f64::from(words) / self.mean_words)
+        CHUNK_K1 * (1.0 - CHUNK_B + CHUNK_B * f64::from(words) / self.mean_words)
     }
 
     /// The score of a term of that worth that stands so often in a chunk of that norm.

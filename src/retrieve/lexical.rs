@@ -6,9 +6,9 @@ use std::ops::Range;
 use crate::retrieve::{SessionIndex, query::AskedTerm, rank::Source};
 
 /// Saturation of BM25 (Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009).
-pub(super) const K1: f32 = 1.2;
+const K1: f32 = 1.2;
 /// Length normalisation of BM25.
-pub(super) const B: f32 = 0.75;
+const B: f32 = 0.75;
 
 /// How many neighbours on either side are a turn's vicinity.
 pub(super) const VICINITY: usize = 3;
