@@ -3,11 +3,13 @@
 mod answers;
 mod chance;
 mod doctor;
+mod documents;
 mod faults;
 mod purges;
 mod retried;
 mod rounds;
 mod server;
+mod shelf;
 mod slow;
 mod start;
 mod strace;

@@ -55,6 +55,10 @@ impl Acks {
         }
     }
 
+    pub fn is_enough(&self) -> bool {
+        self.enough.load(SeqCst)
+    }
+
     /// Lets the writers end.
     pub fn enough(&self) {
         self.enough.store(true, SeqCst);
@@ -90,7 +94,7 @@ impl Writer {
 
     /// Writes, and reads now and then, until a call is cut or it is enough.
     pub async fn run(mut self, mut client: Client, acks: Arc<Acks>, shared: String) -> Self {
-        while !acks.enough.load(SeqCst) {
+        while !acks.is_enough() {
             let done = match self.chance.below(100) {
                 0..8 => self.read(&mut client).await.map(|()| None),
                 8..14 => self.write_shared(&mut client, &shared).await.map(Some),

@@ -194,12 +194,14 @@ async fn an_upload_that_was_cut_goes_on_where_it_was(service: Service) {
     let bytes = text.as_bytes();
     let mut client = service.documents();
     let mut cuts = fastrand::Rng::with_seed(7);
-    for round in 0..20 {
+    let mut made = 0;
+    for round in 0..40 {
         let id = format!("cut{round}");
         let header = pb::DocumentHeader { bytes: bytes.len() as u64, ..header(&id) };
         let (mut upload_id, mut durable) = (String::new(), 0);
         // Cut again and again at places that chance names, also inside of a part.
-        for _ in 0..cuts.usize(1..6) {
+        for _ in 0..cuts.usize(3..9) {
+            made += 1;
             let size = cuts.usize(1..3_000);
             let from = durable as usize;
             let mut messages =
@@ -225,6 +227,7 @@ async fn an_upload_that_was_cut_goes_on_where_it_was(service: Service) {
         done(all.into_iter().next_back().unwrap());
         assert_eq!(read(&service, &id, pb::DocumentView::Bytes).await, bytes);
     }
+    assert!(made >= 200, "{made} cuts");
 }
 
 async fn what_was_deleted_is_not_found(service: Service) {

@@ -9,5 +9,6 @@ mod histories;
 mod life;
 mod limits;
 mod model;
+mod shelves;
 mod summaries;
 mod world;

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use keepsake::chance::SystemChance;
 use keepsake::clock::ManualClock;
 use keepsake::context::Format;
-use keepsake::documents::DocumentFilter;
+use keepsake::documents::{DocumentFilter, MemIndex};
 use keepsake::embed::{Embedder, Hashed};
 use keepsake::error::Failure;
 use keepsake::memory::{
     Answered, BuildRequest, Built, Filter, Memory, NewTenant, Partitions, PolicyChange, Scope,
-    SummaryChange, Target,
+    StoreRecord, SummaryChange, Target,
 };
 use keepsake::sessions::{Append, NewTurn};
 use keepsake::storage::{Batch, CommitError, MemStore, Read, Revision, Row, Store, StoreError};
@@ -252,6 +252,15 @@ impl World {
             policy: self.policy.clone(),
             embedder,
         }
+    }
+
+    /// The same with an index of documents in memory, brought to where the record is.
+    pub async fn with_index(mut self) -> Self {
+        let embedder = self.embedder.as_ref().map(|embedder| embedder.key().to_owned());
+        let record = StoreRecord::new(self.store.clone(), embedder);
+        self.memory = self.memory.with_documents(Arc::new(MemIndex::new(Arc::new(record))));
+        self.memory.reconcile_documents().await.unwrap();
+        self
     }
 
     /// Makes the world's summary policy the tenant's.
