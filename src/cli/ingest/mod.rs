@@ -10,6 +10,7 @@ mod send;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use futures::stream::{self, StreamExt};
@@ -17,7 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use crate::cli::{
-    ClientArgs, Error, Output, connect_to,
+    Client, ClientArgs, Error, Output, Settings,
     error::{EXIT_OK, EXIT_USAGE, exit_code_of},
     output::note,
 };
@@ -28,6 +29,9 @@ use send::Refused;
 
 /// Documents at once: enough that one is read while another is written.
 const DOCUMENTS_AT_ONCE: usize = 8;
+/// How long the stream of one document may take: the largest one over a slow line. What a stream
+/// that takes longer has sent stays, and the next one goes on there.
+const STREAM_TIME: Duration = Duration::from_secs(600);
 
 /// Flags of `keepsake ingest`.
 #[derive(Debug, Args)]
@@ -138,7 +142,9 @@ pub(super) async fn run(
     if args.dry_run {
         return listed(&found.files, output).map(|()| EXIT_OK);
     }
-    let client = connect_to(client).await?;
+    let mut settings = Settings::resolve(client)?;
+    settings.timeout = settings.timeout.max(STREAM_TIME);
+    let client = Client::connect(&settings).await?;
     let progress = progress_bar(found.files.iter().map(|file| file.bytes).sum());
     let mut sent = stream::iter(found.files)
         .map(|file| {

@@ -16,9 +16,9 @@ use crate::proto::{
 
 /// Bytes of a part: half of what one may have.
 const PART_BYTES: usize = 512 << 10;
-/// How often a document is begun or gone on with at most, and the wait after the first failure; it
-/// doubles each time.
-const ATTEMPTS_MAX: u32 = 7;
+/// How often a document may fail without that more of it came to the disk, and the wait after the
+/// first such failure; it doubles each time.
+const FAILURES_MAX: u32 = 7;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -48,23 +48,25 @@ pub(super) async fn send(
     progress: &ProgressBar,
 ) -> Result<v1::IngestDone, Refused> {
     let (mut header, mut from, mut told) = (header, 0, 0);
-    let mut wait = FIRST_WAIT;
-    for attempt in 1.. {
-        let why = match attempt_once(&client, file, &header, from, (progress, &mut told)).await {
+    let (mut wait, mut failures) = (FIRST_WAIT, 0);
+    loop {
+        match attempt_once(&client, file, &header, from, (progress, &mut told)).await {
             Ok(done) => {
                 progress.inc(file.bytes.saturating_sub(told));
                 return Ok(done);
             }
             Err(Cut::Refused(refused)) => return Err(refused),
-            Err(Cut::Again(refused)) if attempt >= ATTEMPTS_MAX => return Err(refused),
-            Err(Cut::Again(refused)) => refused,
-        };
+            Err(Cut::Again(refused)) if failures + 1 >= FAILURES_MAX => return Err(refused),
+            Err(Cut::Again(_)) => failures += 1,
+        }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(WAIT_MAX);
+        let before = from;
         (header.upload_id, from) = whence(&client, &header).await.unwrap_or_default();
-        drop(why);
+        if from > before {
+            (wait, failures) = (FIRST_WAIT, 0);
+        }
     }
-    unreachable!("the loop ends by returning")
 }
 
 /// Where to go on: the upload and how much of it is there.
@@ -119,6 +121,7 @@ fn status_cut(status: Status) -> Cut {
     let again = matches!(
         status.code(),
         Code::Unavailable
+            | Code::DeadlineExceeded
             | Code::ResourceExhausted
             | Code::Aborted
             | Code::Cancelled
