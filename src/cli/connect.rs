@@ -154,12 +154,20 @@ impl Client {
     /// [`Error::Usage`] for an address, a key or a certificate that cannot be one, and for TLS
     /// without a certificate; [`Error::Connect`] when nobody answers.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+        Self::on(channel(settings).await?, settings)
+    }
+
+    /// The same over a connection that is there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a key that cannot be one.
+    pub(super) fn on(channel: Channel, settings: &Settings) -> Result<Self, Error> {
         let bearer = settings.api_key.as_ref().map(|key| format!("Bearer {key}").parse());
         let bearer = bearer
             .transpose()
             .map_err(|_| Error::Usage("the API key holds characters that no key has".to_owned()))?;
         let credentials = Credentials { bearer, timeout: settings.timeout };
-        let channel = InterceptedService::new(channel(settings).await?, credentials);
+        let channel = InterceptedService::new(channel, credentials);
         Ok(Self {
             memory: MemoryServiceClient::new(channel.clone())
                 .max_decoding_message_size(ANSWER_BYTES_MAX),

@@ -14,9 +14,11 @@ fn bench(arguments: &str) -> Value {
 /// Also what it says meanwhile.
 #[track_caller]
 fn bench_and_notes(arguments: &str) -> (Value, String) {
-    let small = "--session-turns 6 --warm-up 0.1 --duration 0.4 --connections 4 --json";
+    let small = "--warm-up 0.1 --duration 0.4 --connections 4 --json";
+    let of_sessions = !arguments.starts_with("documents");
     let mut command = Command::new(env!("CARGO_BIN_EXE_keepsake"));
     command.arg("bench").args(arguments.split(' ')).args(small.split(' '));
+    command.args(of_sessions.then_some("--session-turns=6"));
     let done = command.env_remove("KEEPSAKE_ADDRESS").output().unwrap();
     let notes = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{arguments}: {notes}");
@@ -81,6 +83,24 @@ fn a_flood_of_another_tenant() {
     let report = bench("flood --rate 40 --flood 80 --sessions 4 --engine memory");
     check(&report, &["alone", "beside the flood", "the flood"]);
     assert!(report["findings"]["p99 beside the flood to p99 alone"].as_f64() > Some(0.0));
+}
+
+#[test]
+fn documents_of_one_tenant_and_of_several() {
+    let arguments = "documents --tenants 1,3 --documents 4 --streams 2 --questions 10";
+    let report = bench(&format!("{arguments} --embedding hashed"));
+    check(&report, &["1 × 4", "1 × 4", "3 × 4", "3 × 4"]);
+    let calls: Vec<_> =
+        report["rows"].as_array().unwrap().iter().map(|row| &row["calls"]).collect();
+    assert_eq!(calls.iter().map(|calls| count(calls)).collect::<Vec<_>>(), [10; 4]);
+    for (place, call) in ["search", "passages"].into_iter().cycle().take(4).enumerate() {
+        assert_eq!(calls[place][0]["call"], call);
+    }
+    let finding = |name: &str| report["findings"][name].as_f64().unwrap();
+    assert!(finding("1 × 4: chunks") >= 40.0);
+    assert!(finding("3 × 4: chunks") >= 120.0);
+    assert!(finding("3 × 4: intake, chunks/s") > 0.0);
+    assert!(finding("3 × 4: start until every document is found, seconds") > 0.0);
 }
 
 #[test]

@@ -67,6 +67,14 @@ pub enum Scenario {
         #[command(flatten)]
         load: LoadArgs,
     },
+    /// Documents: how fast they come in, what they take, and how long Search and BuildContext take
+    /// with them. Two rows for each combination of tenants and documents.
+    Documents {
+        #[command(flatten)]
+        shelf: ShelfArgs,
+        #[command(flatten)]
+        load: LoadArgs,
+    },
     /// A long run at a share of the saturation: memory, descriptors and threads at intervals.
     Soak {
         /// The share of the saturation.
@@ -86,6 +94,23 @@ pub enum Scenario {
         #[command(flatten)]
         load: LoadArgs,
     },
+}
+
+/// How many documents come in, and how they are asked for.
+#[derive(Debug, Clone, Args)]
+pub struct ShelfArgs {
+    /// How many tenants there are, each with a collection.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    pub(super) tenants: Vec<u64>,
+    /// How many documents each collection holds, of some 10 chunks of 200 tokens.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+    pub(super) documents: Vec<u64>,
+    /// How many streams are open at once while they come in.
+    #[arg(long, default_value_t = 8)]
+    pub(super) streams: usize,
+    /// How many questions are asked, one after the other.
+    #[arg(long, default_value_t = 1_000)]
+    pub(super) questions: u64,
 }
 
 /// How much the store holds.
@@ -199,6 +224,7 @@ impl Scenario {
             | Self::Rate { load, .. }
             | Self::Overload { load, .. }
             | Self::Flood { load, .. }
+            | Self::Documents { load, .. }
             | Self::Soak { load, .. } => load,
         }
     }

@@ -11,6 +11,7 @@ mod metrics;
 mod report;
 mod scenarios;
 mod server;
+mod shelves;
 mod stage;
 mod talk;
 mod tally;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::args::{LoadArgs, Scenario, StoreArgs};
 use super::load::{Load, Pace};
 use super::report::{Report, Row, slope_a_minute};
+use super::shelves;
 use super::stage::Stage;
 use super::talk::Talk;
 use super::tally::Tally;
@@ -48,6 +49,9 @@ impl<'a> Bench<'a> {
                 self.overload(multiples, *saturation, store).await
             }
             Scenario::Flood { rate, flood, store, .. } => self.flood(*rate, *flood, store).await,
+            Scenario::Documents { shelf, .. } => {
+                shelves::measure(self.args, shelf, &mut self.report).await
+            }
             Scenario::Soak { share, saturation, soak, intervals, store, .. } => {
                 let course = (Duration::from_secs_f64(soak.max(0.1)), (*intervals).max(1));
                 self.soak((*share, *saturation), course, store).await

@@ -76,7 +76,8 @@ impl Folder {
         }
     }
 
-    fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         match self {
             Self::Temporary(folder) => folder.path(),
             Self::Kept(path) => path,

@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use crate::cli::{
     Error,
-    eval::questions::read_questions,
+    eval::questions::{Question, read_rows},
     import::{self, ImportSession, read_unpacked},
     wire::{parse_time, sent_text, text_part},
 };
@@ -64,7 +64,7 @@ impl Talk {
         let path = file("turns");
         let sessions = import::parse(&read_unpacked(&path)?, set).sessions;
         let turns: Vec<Said> = sessions.iter().flat_map(said).collect();
-        let questions = read_questions(&file("queries"))?;
+        let questions: Vec<Question> = read_rows(&file("queries"))?;
         let questions: Vec<String> = questions.into_iter().map(|asked| asked.text).collect();
         if turns.is_empty() || questions.is_empty() {
             return Err(Error::Usage(format!("`{}` has no turns or no questions", path.display())));
@@ -80,7 +80,7 @@ impl Talk {
     /// None that can be met: the time of the first turn is a constant.
     pub fn made(seed: u64) -> Result<Self, Error> {
         let mut rng = Rng::with_seed(seed);
-        let words: Vec<String> = (0..MADE_WORDS).map(|_| word(&mut rng)).collect();
+        let words = words(&mut rng, MADE_WORDS);
         let turn = |rng: &mut Rng, place: usize| Said {
             role: if place.is_multiple_of(2) { Role::User } else { Role::Assistant }.into(),
             name: String::new(),
@@ -143,6 +143,11 @@ fn said(session: &ImportSession) -> impl Iterator<Item = Said> {
     turns.filter(|said| !said.text.trim().is_empty())
 }
 
+/// Words that are made; some may be the same.
+pub fn words(rng: &mut Rng, count: usize) -> Vec<String> {
+    (0..count).map(|_| word(rng)).collect()
+}
+
 fn word(rng: &mut Rng) -> String {
     (0..rng.usize(2..5)).map(|_| SYLLABLES[rng.usize(..SYLLABLES.len())]).collect()
 }
@@ -153,7 +158,8 @@ fn skewed(rng: &mut Rng, end: usize) -> usize {
     rng.usize(..most)
 }
 
-fn sentence(rng: &mut Rng, words: &[String], shortest: usize, longest: usize) -> String {
+/// A sentence of so many words: every second one is one of any talk, the others follow Zipf's law.
+pub fn sentence(rng: &mut Rng, words: &[String], shortest: usize, longest: usize) -> String {
     let length = rng.usize(shortest..=longest);
     let word = |rng: &mut Rng| match rng.bool() {
         true => SMALL[skewed(rng, SMALL.len())].to_owned(),

@@ -23,6 +23,10 @@ pub enum Operation {
     Append,
     /// BuildContext of one session.
     Context,
+    /// Search in a collection of documents.
+    Search,
+    /// BuildContext with a collection of documents.
+    Passages,
 }
 
 impl Operation {
@@ -31,6 +35,8 @@ impl Operation {
         match self {
             Self::Append => "append",
             Self::Context => "context",
+            Self::Search => "search",
+            Self::Passages => "passages",
         }
     }
 }

@@ -1,10 +1,12 @@
 //! `keepsake eval`: measures retrieval and contexts on a set of questions, over gRPC, on a server
 //! of its own with the settings that a new tenant gets.
-//! In: `<set>.turns.jsonl.gz` and `<set>.queries.jsonl.gz`. Out: a run file with one line for each
-//! question and each budget, a table, latencies.
+//! In: `<set>.turns.jsonl.gz`, or `<set>.documents.jsonl.gz`, and `<set>.queries.jsonl.gz`. Out: a
+//! run file with one line for each question and each budget, a table, latencies.
 //! Invariant: a turn counts as shown only when its whole text stands in the messages.
 
 pub(super) mod ask;
+mod documents;
+pub(super) mod gains;
 pub(super) mod questions;
 pub(super) mod table;
 
@@ -26,7 +28,7 @@ use crate::cli::{
 use crate::proto::v1;
 
 use ask::{Asked, Turns, ask};
-use questions::{Question, read_questions};
+use questions::{Question, read_rows};
 use table::{Latencies, Table};
 
 /// Flags of `keepsake eval`.
@@ -35,15 +37,20 @@ pub struct EvalArgs {
     /// The folder that holds the set.
     #[arg(long, value_name = "FOLDER")]
     data: PathBuf,
-    /// The name of the set: SET.turns.jsonl.gz and SET.queries.jsonl.gz.
+    /// The name of the set: SET.queries.jsonl.gz and SET.turns.jsonl.gz, which are conversations,
+    /// or SET.documents.jsonl.gz.
     #[arg(long, value_name = "SET")]
     set: String,
-    /// Budgets of the contexts, in tokens.
+    /// Budgets of the contexts, in tokens; of documents no context is made.
     #[arg(long, value_delimiter = ',', default_value = "512,1024,2048,4096")]
     budgets: Vec<u32>,
-    /// How the past is searched.
+    /// How the past, or the documents, are searched.
     #[arg(long, value_enum, default_value = "hybrid")]
     retrieval: RetrievalArg,
+    /// The most tokens of a chunk of a document, 32 to 1,024 [default: what a document gets whose
+    /// sender says nothing].
+    #[arg(long, value_name = "N")]
+    chunk_tokens: Option<u32>,
     /// A folder that keeps vectors for the next run, by the hash of their texts.
     #[arg(long, value_name = "FOLDER")]
     vectors: Option<PathBuf>,
@@ -57,8 +64,20 @@ pub struct EvalArgs {
 
 /// Runs an evaluation to its end.
 pub(super) async fn run(args: &EvalArgs, output: Output) -> Result<(), Error> {
-    let questions = read_questions(&file_of(args, "queries"))?;
-    let turns_file = file_of(args, "turns");
+    let (turns_file, questions_file) = (file_of(args, "turns"), file_of(args, "queries"));
+    let documents_file = file_of(args, "documents");
+    if documents_file.exists() && !turns_file.exists() {
+        let (server, client) = LocalServer::start(args.vectors.clone()).await?;
+        let files = (&*documents_file, &*questions_file);
+        let done = async {
+            choose(args.retrieval, &client).await?;
+            documents::measure(args, output, &client, files).await
+        };
+        let done = done.await;
+        server.stop().await?;
+        return done;
+    }
+    let questions: Vec<Question> = read_rows(&questions_file)?;
     let parsed = import::parse(&import::read_unpacked(&turns_file)?, &args.set);
     check(&turns_file, &parsed)?;
     let (server, client) = LocalServer::start(args.vectors.clone()).await?;
@@ -71,6 +90,12 @@ fn file_of(args: &EvalArgs, kind: &str) -> PathBuf {
     let packed = args.data.join(format!("{}.{kind}.jsonl.gz", args.set));
     let plain = args.data.join(format!("{}.{kind}.jsonl", args.set));
     if !packed.exists() && plain.exists() { plain } else { packed }
+}
+
+/// The command that scores the run.
+fn scored_by(args: &EvalArgs) -> String {
+    let (score, run) = (args.data.join("score.py"), args.out.display());
+    format!("python3 {} {} {run}", score.display(), args.set)
 }
 
 /// A set must be whole: a figure over a part of it would be no figure of the set.
@@ -123,19 +148,14 @@ async fn measure(
             "figures": table.to_json(), "latencyMs": latencies.to_json(),
         }));
     }
-    let score = format!(
-        "python3 {} {} {}",
-        args.data.join("score.py").display(),
-        args.set,
-        args.out.display()
-    );
     let text = format!(
-        "{}: {} questions, counted for {}\n\n{}\n{}\nto score: {score}",
+        "{}: {} questions, counted for {}\n\n{}\n{}\nto score: {}",
         args.set,
         questions.len(),
         args.model,
         table.to_text(),
-        latencies.to_text()
+        latencies.to_text(),
+        scored_by(args)
     );
     output.text(&text)
 }

@@ -1,8 +1,9 @@
 //! The questions of a set.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::cli::{Error, import::read_unpacked};
 
@@ -26,19 +27,31 @@ pub struct Question {
     pub evidence: Option<Vec<String>>,
 }
 
-/// Reads the questions of a file, JSON Lines, plain or gzip.
+/// One question to documents.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DocumentQuestion {
+    /// Its id in the set.
+    pub query: String,
+    /// The question.
+    pub text: String,
+    /// How much each document that answers it is worth; the others are worth nothing.
+    #[serde(default)]
+    pub relevant: HashMap<String, f64>,
+}
+
+/// Reads the rows of a file, JSON Lines, plain or gzip.
 ///
 /// # Errors
-/// [`Error::File`], and [`Error::Usage`] with every line that is no question.
-pub fn read_questions(path: &Path) -> Result<Vec<Question>, Error> {
+/// [`Error::File`], and [`Error::Usage`] with every line that is no such row.
+pub fn read_rows<Row: DeserializeOwned>(path: &Path) -> Result<Vec<Row>, Error> {
     let text = read_unpacked(path)?;
-    let mut questions = Vec::new();
+    let mut rows = Vec::new();
     let mut mistakes = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match serde_json::from_str(line) {
-            Ok(question) => questions.push(question),
+            Ok(row) => rows.push(row),
             Err(error) => mistakes.push(format!("{}:{}: {error}", path.display(), index + 1)),
         }
     }
-    if mistakes.is_empty() { Ok(questions) } else { Err(Error::Usage(mistakes.join("\n"))) }
+    if mistakes.is_empty() { Ok(rows) } else { Err(Error::Usage(mistakes.join("\n"))) }
 }

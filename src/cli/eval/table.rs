@@ -150,15 +150,12 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// A line a call, in milliseconds.
+    /// A line a call that was made, in milliseconds.
     pub fn to_text(&self) -> String {
-        self.rows()
-            .map(|(name, [p50, p95, p99], count)| {
-                format!(
-                    "{name:<13} p50 {p50:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms, n = {count}\n"
-                )
-            })
-            .concat()
+        let line = |(name, [p50, p95, p99], count): (&str, [f64; 3], usize)| {
+            format!("{name:<13} p50 {p50:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms, n = {count}\n")
+        };
+        self.rows().into_iter().filter(|(_, _, count)| *count > 0).map(line).collect()
     }
 
     /// The same as JSON.

@@ -4,6 +4,7 @@ use expect_test::expect;
 
 use crate::cli::{
     eval::ask::{Turns, shown},
+    eval::gains::{Gains, ndcg},
     eval::questions::Question,
     eval::table::{Table, percentile_ms},
     import,
@@ -49,6 +50,31 @@ fn questions_without_evidence_are_asked_and_not_measured() {
     table.ranked(&asked, &ids("a"));
     table.context(&asked, 512, 100, &ids("a"));
     assert!(table.to_text().contains("nothing to measure"), "{}", table.to_text());
+}
+
+#[test]
+fn ndcg_is_the_gain_against_that_of_the_best_order() {
+    let relevant = [("a".to_owned(), 2.0), ("b".to_owned(), 1.0)].into();
+    let best = 2.0 + 1.0 / 3f64.log2();
+    assert_eq!(ndcg(&relevant, &ids("a b")), 1.0);
+    assert!((ndcg(&relevant, &ids("b a")) - (1.0 + 2.0 / 3f64.log2()) / best).abs() < 1e-12);
+    assert!((ndcg(&relevant, &ids("x y a")) - 1.0 / best).abs() < 1e-12);
+    assert_eq!(ndcg(&relevant, &ids("1 2 3 4 5 6 7 8 9 10 a b")), 0.0);
+}
+
+#[test]
+fn a_ranking_of_documents_counts_where_something_is_relevant() {
+    let mut gains = Gains::default();
+    assert!(gains.to_text().contains("nothing to measure"), "{}", gains.to_text());
+    let asked = |json: &str| serde_json::from_str(json).unwrap();
+    gains.ranked(&asked(r#"{"query":"1","text":"?"}"#), &ids("a"));
+    let both = asked(r#"{"query":"2","text":"?","relevant":{"a":1.0,"b":1.0}}"#);
+    gains.ranked(&both, &ids("a 1 2 3 4 5 6 7 8 9 10 b"));
+    expect![[r"
+        nDCG@10   r@10   r@20   r@50
+           61.3   50.0  100.0  100.0
+    "]]
+    .assert_eq(&gains.to_text());
 }
 
 #[test]

@@ -1,0 +1,201 @@
+//! A set of documents: they come in over the streaming RPC, each question is asked by Search.
+//! In: `<set>.documents.jsonl.gz` and `<set>.queries.jsonl.gz`. Out: a line a question with the ids
+//! of documents, best first; a document ranks as the best of its chunks does.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures::stream;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::cli::{
+    Client, Error, Output,
+    eval::{
+        EvalArgs, RunFile,
+        gains::Gains,
+        questions::{DocumentQuestion, read_rows},
+        scored_by,
+        table::Latencies,
+    },
+    output::note,
+    tenant::RetrievalArg,
+};
+use crate::proto::{
+    v1, v1::ingest_documents_request::Message, v1::ingest_documents_response::Message as Answer,
+};
+
+/// The collection of the own server that holds the set.
+const COLLECTION: &str = "set";
+/// How many documents a line of the run file names at the most: score.py looks at 50.
+const RANKED: usize = 50;
+/// How many chunks a question asks for, so that they are of as many documents.
+const TOP: u32 = 300;
+/// Bytes of a part.
+const PART_BYTES: usize = 512 << 10;
+/// How often the server is asked how far the vectors are.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A document of a set.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Document {
+    /// Its id in the set.
+    pub document: String,
+    /// Its title; may be empty.
+    #[serde(default)]
+    pub title: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Takes the set in, asks its questions, writes the run file and the figures.
+pub(super) async fn measure(
+    args: &EvalArgs,
+    output: Output,
+    client: &Client,
+    (documents, questions): (&Path, &Path),
+) -> Result<(), Error> {
+    let documents: Vec<Document> = read_rows(documents)?;
+    let questions: Vec<DocumentQuestion> = read_rows(questions)?;
+    let started = Instant::now();
+    let chunks = ingest(client, &documents, args.chunk_tokens).await?;
+    let (count, seconds) = (documents.len(), started.elapsed().as_secs_f64());
+    note(&format!("ingested {count} documents, {chunks} chunks, in {seconds:.1} s"));
+    if args.retrieval != RetrievalArg::Words {
+        let started = Instant::now();
+        embedded(client).await?;
+        note(&format!("embedded the rest in {:.1} s", started.elapsed().as_secs_f64()));
+    }
+    let originals: Vec<&str> = documents.iter().map(|one| one.document.as_str()).collect();
+    let mut run = RunFile::create(&args.out)?;
+    let mut gains = Gains::default();
+    let mut latencies = Latencies::default();
+    for question in &questions {
+        let ranked = ask(client, question, &originals, &mut latencies).await?;
+        gains.ranked(question, &ranked);
+        run.write(&json!({"query": question.query, "ranked": ranked}))?;
+    }
+    run.finish()?;
+    if output.is_json() {
+        return output.json(&json!({
+            "set": args.set, "questions": questions.len(), "documents": documents.len(),
+            "chunks": chunks, "run": args.out.display().to_string(),
+            "figures": gains.to_json(), "latencyMs": latencies.to_json(),
+        }));
+    }
+    let (set, score) = (&args.set, scored_by(args));
+    let (gains, latencies) = (gains.to_text(), latencies.to_text());
+    let asked = questions.len();
+    output.text(&format!("{set}: {asked} questions\n\n{gains}\n{latencies}\nto score: {score}"))
+}
+
+/// Sends all documents on one stream and gives how many chunks they have. The ids of a set may hold
+/// what an id here may not, so a document is named by its place.
+async fn ingest(
+    client: &Client,
+    documents: &[Document],
+    chunk_tokens: Option<u32>,
+) -> Result<u64, Error> {
+    let chunking = chunk_tokens.map(|tokens_max| v1::Chunking { tokens_max, ..Default::default() });
+    let sent = |one| sent(one, chunking);
+    let messages: Vec<_> = documents.iter().enumerate().flat_map(sent).collect();
+    let call = client.documents.clone().ingest_documents(stream::iter(messages)).await?;
+    let (mut answers, mut chunks, mut whole) = (call.into_inner(), 0, 0);
+    while let Some(answer) = answers.message().await? {
+        match answer.message {
+            Some(Answer::Done(done)) => {
+                chunks += u64::from(done.chunks);
+                whole += 1;
+            }
+            Some(Answer::Failed(failed)) => {
+                let original = place_of(&failed.document_id).and_then(|at| documents.get(at));
+                let name = original.map_or(failed.document_id.as_str(), |one| &one.document);
+                let (reason, message) = (&failed.reason, &failed.message);
+                let why = format!("document {name} was refused: {reason}: {message}");
+                return Err(Error::Usage(why));
+            }
+            Some(Answer::Started(_) | Answer::Progress(_)) | None => {}
+        }
+    }
+    if whole != documents.len() {
+        let count = documents.len();
+        return Err(Error::Internal(format!("{whole} of {count} documents were taken in")));
+    }
+    Ok(chunks)
+}
+
+/// Waits until every chunk has its vector.
+async fn embedded(client: &Client) -> Result<(), Error> {
+    loop {
+        let mut documents = client.documents.clone();
+        let all = documents.list_collections(v1::ListCollectionsRequest::default()).await?;
+        let all = all.into_inner().collections;
+        if all.iter().all(|collection| collection.chunks_embedded == collection.chunks) {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn sent(
+    (at, document): (usize, &Document),
+    chunking: Option<v1::Chunking>,
+) -> Vec<v1::IngestDocumentsRequest> {
+    let header = v1::DocumentHeader {
+        collection: COLLECTION.to_owned(),
+        document_id: format!("d{at}"),
+        title: document.title.clone(),
+        bytes: document.text.len() as u64,
+        chunking,
+        ..Default::default()
+    };
+    let bytes = document.text.as_bytes();
+    // An empty document is one part without bytes.
+    let count = bytes.len().div_ceil(PART_BYTES).max(1);
+    let part = |number: usize| {
+        let from = number * PART_BYTES;
+        let data = bytes[from..bytes.len().min(from + PART_BYTES)].to_vec();
+        Message::Part(v1::DocumentPart { offset: from as u64, data, last: number + 1 == count })
+    };
+    std::iter::once(Message::Header(header))
+        .chain((0..count).map(part))
+        .map(|message| v1::IngestDocumentsRequest { message: Some(message) })
+        .collect()
+}
+
+fn place_of(document: &str) -> Option<usize> {
+    document.strip_prefix('d')?.parse().ok()
+}
+
+/// Asks a question and gives the documents in the order of their best chunks.
+async fn ask(
+    client: &Client,
+    question: &DocumentQuestion,
+    originals: &[&str],
+    latencies: &mut Latencies,
+) -> Result<Vec<String>, Error> {
+    let request = v1::SearchRequest {
+        query: question.text.clone(),
+        top_k: TOP,
+        collections: vec![COLLECTION.to_owned()],
+        ..Default::default()
+    };
+    let started = Instant::now();
+    let found = client.memory.clone().search(request).await?.into_inner();
+    latencies.search.push(started.elapsed());
+    if let Some(lack) = found.degraded.first() {
+        let lack = v1::Degradation::try_from(*lack).unwrap_or_default().as_str_name();
+        return Err(Error::Internal(format!("question {}: degraded: {lack}", question.query)));
+    }
+    let names = found.documents.iter().filter_map(|hit| hit.citation.as_ref());
+    let names = names.filter_map(|citation| place_of(&citation.document_id));
+    Ok(first_of_each(names, originals))
+}
+
+/// The documents at these places, each once, where it is named first.
+fn first_of_each(places: impl Iterator<Item = usize>, originals: &[&str]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let names = places.filter(|place| seen.insert(*place)).filter_map(|place| originals.get(place));
+    names.take(RANKED).map(|name| (*name).to_owned()).collect()
+}
