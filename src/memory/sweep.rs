@@ -24,18 +24,41 @@ impl Memory {
                 .await
                 .map(drop);
         }
+        self.remove_rows(keys::incarnation(incarnation), keys::purge(incarnation)).await
+    }
+
+    /// Removes every row of a prefix, and with the last of them the row `mark`, which says that
+    /// there are some. It goes on behind what it removed: to look for the next rows at the start
+    /// again would pass by all that was removed, each time.
+    pub(super) async fn remove_rows(&self, prefix: Vec<u8>, mark: Vec<u8>) -> Result<(), Failure> {
+        let end = keys::after_prefix(&prefix);
+        let mut from = prefix.clone();
         loop {
-            let all = Read::prefix(keys::incarnation(incarnation)).limit(PURGE_ROWS_MAX);
-            let rows = self.read(vec![all]).await?.remove(0);
-            let done = rows.len() < PURGE_ROWS_MAX;
-            let mut batch = rows.into_iter().fold(Batch::new(), |batch, row| batch.delete(row.key));
-            if done {
-                batch = batch.delete(keys::purge(incarnation));
+            let page = Read::range(from.clone(), end.clone()).limit(PURGE_ROWS_MAX);
+            let rows = self.read(vec![page]).await?.remove(0);
+            let mut next = prefix.clone();
+            if rows.len() == PURGE_ROWS_MAX
+                && let Some(last) = rows.last()
+            {
+                next = last.key.to_vec();
+                next.push(0);
             }
-            self.commit_plain(batch.vital()).await?;
-            if done {
+            let at_end = next == prefix;
+            let before = Read::range(prefix.clone(), from.clone()).limit(1);
+            let is_last =
+                at_end && (from == prefix || self.read(vec![before]).await?[0].is_empty());
+            let has_some = !rows.is_empty();
+            let mut batch = rows.into_iter().fold(Batch::new(), |batch, row| batch.delete(row.key));
+            if is_last {
+                batch = batch.delete(mark.clone());
+            }
+            if has_some || is_last {
+                self.commit_plain(batch.vital()).await?;
+            }
+            if is_last {
                 return Ok(());
             }
+            from = next;
         }
     }
 

@@ -8,7 +8,6 @@ use crate::memory::{
     Answered, Memory,
     documents::{Known, place},
     rows::{repeat_of, revised, unreadable},
-    sweep::PURGE_ROWS_MAX,
 };
 use crate::record::{UploadName, UploadRow, Verb, decode, document_keys as keys};
 use crate::storage::{Batch, Read};
@@ -94,25 +93,23 @@ impl Memory {
 
     /// Removes every row of a content that no document has any more.
     pub(super) async fn forget_content(&self, generation: Generation) -> Result<(), Failure> {
-        loop {
-            let all = Read::prefix(keys::content(generation)).limit(PURGE_ROWS_MAX);
-            let rows = self.read(vec![all]).await?.remove(0);
-            let done = rows.len() < PURGE_ROWS_MAX;
-            let mut batch = rows.into_iter().fold(Batch::new(), |batch, row| batch.delete(row.key));
-            if done {
-                batch = batch.delete(keys::forgotten(generation));
-            }
-            self.commit_plain(batch.vital()).await?;
-            if done {
-                return Ok(());
-            }
-        }
+        self.remove_rows(keys::content(generation), keys::forgotten(generation)).await
     }
 
     async fn forget_life(&self, tenant: &TenantId, life: Incarnation) -> Result<(), Failure> {
+        let start = keys::in_life(life);
+        let end = crate::record::keys::after_prefix(&start);
+        let mut from = start.clone();
         loop {
-            let all = Read::prefix(keys::in_life(life)).limit(FORGET_ROWS_MAX);
-            let rows = self.read(vec![all]).await?.remove(0);
+            let page = Read::range(from.clone(), end.clone()).limit(FORGET_ROWS_MAX);
+            let rows = self.read(vec![page]).await?.remove(0);
+            // What came behind is looked for once more before all is said to be gone.
+            let next = rows.last().map_or(start.clone(), |last| last.key.to_vec());
+            if rows.is_empty() && from != start {
+                from = next;
+                continue;
+            }
+            from = next;
             let step = plan_forget_life(tenant, life, &rows).map_err(unreadable)?;
             if self.commit_draft(step.draft).await?.is_none() || rows.is_empty() {
                 return Ok(());
