@@ -76,8 +76,10 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let secret = secret.map_err(|source| error::folder_error(settings, source))?;
     let partitions = Partitions::new(settings.partitions_bytes);
     let (clock, chance) = (Arc::new(SystemClock::new()), Arc::new(SystemChance));
+    let erased_after = settings.erase_after_hours.map(|h| Duration::from_secs(3_600) * h);
     let mut memory = Memory::new(store.clone(), clock, chance, partitions, &secret)
-        .with_sessions_max(settings.limits.tenant_sessions);
+        .with_sessions_max(settings.limits.tenant_sessions)
+        .with_files_erased_after(erased_after);
     let embedder = embedder(&settings.embedding).await?;
     let record = StoreRecord::new(store.clone(), embedder.as_ref().map(|e| e.key().to_owned()));
     if let Ok(program) = std::env::current_exe() {
@@ -91,6 +93,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let memory = Arc::new(memory);
     memory.resume_purges().await.map_err(StartError::Prepare)?;
     memory.resume_embedding().await.map_err(StartError::Prepare)?;
+    memory.resume_erasure().await.map_err(StartError::Prepare)?;
     let dev_key = match settings.dev_key {
         true => secrets::dev_key(settings, &memory).await?,
         false => None,

@@ -65,6 +65,7 @@ pub fn plan_done(
     draft.expect(key.clone(), whole.before.map(|before| before.revision));
     draft.put(key, row);
     if let Some(before) = whole.before {
+        draft.erase(now);
         draft.put_name(keys::forgotten(before.row.generation));
         draft.remove(keys::pending(&spot.tenant, before.row.generation));
     }

@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod compact;
 mod connect;
 mod context;
 mod demo;
@@ -35,6 +36,7 @@ use clap::{CommandFactory, Parser};
 
 pub use args::{Cli, ClientArgs, Command};
 pub use bench::BenchArgs;
+pub use compact::CompactArgs;
 pub use connect::{Client, DEFAULT_ADDRESS, Settings};
 pub use context::ContextArgs;
 pub use demo::DemoArgs;
@@ -115,6 +117,9 @@ pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
         }
         Command::Key(command) => key::run(command, connect_to(&client).await?, output).await?,
         Command::Jobs(args) => jobs::run(args, connect_to(&client).await?, output).await?,
+        Command::Compact(args) => {
+            compact::run(&args, connect_to(&client).await?, output).await?;
+        }
         Command::Store(command) => {
             let copied = tokio::task::spawn_blocking(move || store::run(&command, output));
             copied.await.map_err(|error| Error::Internal(error.to_string()))??;
