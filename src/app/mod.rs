@@ -7,6 +7,7 @@ mod doctor;
 mod error;
 mod limits;
 mod metrics;
+mod reindex;
 mod secrets;
 mod server;
 mod tasks;
@@ -40,6 +41,7 @@ pub use copy::{Copied, CopyFolderError, copy_folder};
 pub use doctor::{Line, examine};
 pub use error::StartError;
 pub use limits::limits;
+pub use reindex::{Counts, ReindexError, Reindexed, reindex};
 
 /// The folder of the index of documents, in the data folder. It is made from the record.
 const INDEX_FOLDER: &str = "index";

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::{
     BenchArgs, CompactArgs, ContextArgs, DemoArgs, DoctorArgs, DocumentsCommand, EvalArgs,
-    ImportArgs, IngestArgs, JobsArgs, KeyCommand, ReadPdfArgs, SearchArgs, ServeArgs,
+    ImportArgs, IngestArgs, JobsArgs, KeyCommand, ReadPdfArgs, ReindexArgs, SearchArgs, ServeArgs,
     SessionCommand, StoreCommand, TenantCommand,
 };
 
@@ -105,6 +105,8 @@ pub enum Command {
     /// Work with the data folder of a server that does not run.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Make the index of documents anew from the record, while no server holds the data folder.
+    Reindex(ReindexArgs),
     /// Look at a data folder that no server holds: files, rows, what is derived.
     Doctor(DoctorArgs),
     /// Ask whether the server serves; for probes.

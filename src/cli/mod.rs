@@ -22,6 +22,7 @@ mod key;
 mod local;
 mod output;
 mod read_pdf;
+mod reindex;
 mod render;
 mod search;
 mod serve;
@@ -53,6 +54,7 @@ pub use jobs::JobsArgs;
 pub use key::KeyCommand;
 pub use output::{Form, Output};
 pub use read_pdf::ReadPdfArgs;
+pub use reindex::ReindexArgs;
 pub use search::SearchArgs;
 pub use serve::{ServeArgs, serve};
 pub use session::SessionCommand;
@@ -124,6 +126,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
             let copied = tokio::task::spawn_blocking(move || store::run(&command, output));
             copied.await.map_err(|error| Error::Internal(error.to_string()))??;
         }
+        Command::Reindex(args) => return reindex::run(&args, output).await,
         Command::Doctor(args) => return doctor::run(&args, output).await,
         Command::Health => health::run(&Settings::resolve(&client)?, output).await?,
         Command::Completions { shell } => {
