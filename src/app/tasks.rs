@@ -51,6 +51,7 @@ pub(super) fn start(
         tokio::spawn(tend(m(), s())),
         tokio::spawn(write_down(index.clone(), s())),
         tokio::spawn(erase(m(), s())),
+        tokio::spawn(requeue(m(), s())),
     ];
     if collected {
         tasks.push(tokio::spawn(observe(m(), index.clone(), a(), s())));
@@ -88,6 +89,33 @@ async fn embed(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watc
             () = rest(idle) => {}
             () = memory.more_to_embed(), if idle.is_none() => {}
             () = memory.more_chunks(), if idle.is_none() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Queues documents again whose vectors another embedder made, once.
+async fn requeue(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        let queued = tokio::select! {
+            queued = memory.requeue_documents() => queued,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        match queued {
+            Ok(0) => return,
+            Ok(documents) => {
+                tracing::info!(documents, "another embedder: documents wait for vectors again");
+                return;
+            }
+            Err(failure) => {
+                let reason = failure.reason().text();
+                tracing::warn!(reason, "documents cannot be queued for vectors: {failure}");
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
             _ = stopped.wait_for(|stop| *stop) => return,
         }
     }

@@ -8,6 +8,7 @@ mod ingest;
 mod observe;
 mod read;
 mod record;
+mod requeue;
 
 use std::path::PathBuf;
 use std::sync::Arc;
