@@ -5,9 +5,10 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "keepsake/v1/context.proto",
     "keepsake/v1/document_service.proto",
+    "keepsake/v1/erasure.proto",
     "keepsake/v1/memory_service.proto",
     "keepsake/v1/session.proto",
     "keepsake/v1/tenant_service.proto",

@@ -87,7 +87,7 @@ macro_rules! call {
 }
 
 fn send(world: &World, which: u8, bytes: &[u8]) {
-    call!(world, which % 21, bytes =>
+    call!(world, which % 23, bytes =>
         0 memory create_session
         1 memory get_session
         2 memory list_sessions
@@ -109,6 +109,8 @@ fn send(world: &World, which: u8, bytes: &[u8]) {
         18 tenants revoke_api_key
         19 tenants list_jobs
         20 tenants retry_job
+        21 tenants get_erasure
+        22 tenants erase_files
     );
 }
 

@@ -117,6 +117,7 @@ impl MemoryApi {
             session_id: session.to_string(),
             turns_erased: turns,
             delete_time: Some(render::time(at)),
+            erasure: Some(render::erasure(self.calls.memory.receipt(at))),
         };
         Ok(answer(message, answered.replayed))
     }
@@ -227,6 +228,7 @@ impl MemoryApi {
             version: version.0,
             change: change.0,
             delete_time: Some(render::time(at)),
+            erasure: Some(render::erasure(self.calls.memory.receipt(at))),
         };
         Ok(answer(message, answered.replayed))
     }

@@ -1,6 +1,6 @@
 //! From the types of the record to the wire.
 
-use crate::memory::{Job, PendingVectors, Tenant};
+use crate::memory::{Files, Job, PendingVectors, Receipt, Tenant};
 use crate::proto::v1 as pb;
 use crate::record::{ApiKeyRow, Head, JobKind, JobState, Scopes, SessionKind, SummaryRow};
 use crate::sessions::marks;
@@ -9,6 +9,23 @@ use crate::types::{
     DocumentPolicy, Part, Policy, RetrievalMode, Role, SessionId, Shares, Status, SummaryPolicy,
     TenantId, Timestamp, Turn,
 };
+
+/// What a receipt says of files.
+pub fn erasure(receipt: Receipt) -> pb::Erasure {
+    pb::Erasure {
+        files: file_erasure(receipt.files).into(),
+        erased_from_files_by: receipt.due_at.map(time),
+    }
+}
+
+/// How files are rid of what was deleted.
+pub fn file_erasure(files: Files) -> pb::FileErasure {
+    match files {
+        Files::None => pb::FileErasure::NoFiles,
+        Files::ByNode => pb::FileErasure::ByNode,
+        Files::ByCopy => pb::FileErasure::ByStoreCopy,
+    }
+}
 
 /// A moment.
 pub fn time(at: Timestamp) -> prost_types::Timestamp {

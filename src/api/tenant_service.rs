@@ -222,6 +222,33 @@ impl TenantApi {
     }
 }
 
+impl TenantApi {
+    async fn erasure(
+        &self,
+        request: Request<pb::GetErasureRequest>,
+    ) -> Result<Response<pb::GetErasureResponse>, Failure> {
+        self.calls.caller(request.metadata(), Scopes::READ).await?;
+        let state = self.calls.memory.files_state();
+        Ok(Response::new(pb::GetErasureResponse {
+            files: render::file_erasure(state.files).into(),
+            erased_before: state.erased_before.map(render::time),
+            erased_time: state.erased_at.map(render::time),
+            running: state.running,
+            held_by: state.held_by,
+        }))
+    }
+
+    async fn erase_files(
+        &self,
+        request: Request<pb::EraseFilesRequest>,
+    ) -> Result<Response<pb::EraseFilesResponse>, Failure> {
+        self.calls.caller(request.metadata(), Scopes::OPERATOR).await?;
+        let request_time = Some(render::time(self.calls.memory.ask_to_erase()));
+        let files = render::file_erasure(self.calls.memory.files_state().files).into();
+        Ok(Response::new(pb::EraseFilesResponse { files, request_time }))
+    }
+}
+
 /// A tenant in a list: without the texts of its tokenizers, which may be megabytes.
 fn listed(id: &TenantId, row: &Tenant) -> pb::Tenant {
     let mut tenant = render::tenant(id, row);
@@ -261,4 +288,6 @@ serve! {
     revoke_api_key => revoke_key(RevokeApiKeyRequest) -> RevokeApiKeyResponse;
     list_jobs => list_jobs(ListJobsRequest) -> ListJobsResponse;
     retry_job => retry_job(RetryJobRequest) -> RetryJobResponse;
+    get_erasure => erasure(GetErasureRequest) -> GetErasureResponse;
+    erase_files => erase_files(EraseFilesRequest) -> EraseFilesResponse;
 }

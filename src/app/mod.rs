@@ -7,6 +7,7 @@ mod doctor;
 mod error;
 mod limits;
 mod metrics;
+mod reindex;
 mod secrets;
 mod server;
 mod tasks;
@@ -40,6 +41,7 @@ pub use copy::{Copied, CopyFolderError, copy_folder};
 pub use doctor::{Line, examine};
 pub use error::StartError;
 pub use limits::limits;
+pub use reindex::{Counts, ReindexError, Reindexed, reindex};
 
 /// The folder of the index of documents, in the data folder. It is made from the record.
 const INDEX_FOLDER: &str = "index";
@@ -76,8 +78,10 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let secret = secret.map_err(|source| error::folder_error(settings, source))?;
     let partitions = Partitions::new(settings.partitions_bytes);
     let (clock, chance) = (Arc::new(SystemClock::new()), Arc::new(SystemChance));
+    let erased_after = settings.erase_after_hours.map(|h| Duration::from_secs(3_600) * h);
     let mut memory = Memory::new(store.clone(), clock, chance, partitions, &secret)
-        .with_sessions_max(settings.limits.tenant_sessions);
+        .with_sessions_max(settings.limits.tenant_sessions)
+        .with_files_erased_after(erased_after);
     let embedder = embedder(&settings.embedding).await?;
     let record = StoreRecord::new(store.clone(), embedder.as_ref().map(|e| e.key().to_owned()));
     if let Ok(program) = std::env::current_exe() {
@@ -91,6 +95,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let memory = Arc::new(memory);
     memory.resume_purges().await.map_err(StartError::Prepare)?;
     memory.resume_embedding().await.map_err(StartError::Prepare)?;
+    memory.resume_erasure().await.map_err(StartError::Prepare)?;
     let dev_key = match settings.dev_key {
         true => secrets::dev_key(settings, &memory).await?,
         false => None,

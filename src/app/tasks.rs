@@ -11,7 +11,7 @@ use crate::admission::{Figures, Refused};
 use crate::api::Admission;
 use crate::documents::EmbeddedIndex;
 use crate::error::Failure;
-use crate::memory::{Memory, Worked};
+use crate::memory::{Erasing, Memory, Worked};
 use crate::telemetry;
 
 /// How often sessions past their time and old repeats are looked for.
@@ -22,6 +22,10 @@ const SWEEP_ROUNDS_MAX: usize = 100;
 const JOBS_EVERY: Duration = Duration::from_secs(1);
 /// How often the index of documents is written down: a commit of it costs some 50 ms.
 const TEND_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether files must be rid of what was deleted, and the longest pause
+/// after that failed.
+const ERASE_LOOK_EVERY: Duration = Duration::from_secs(60);
+const ERASE_RETRY_MAX: Duration = Duration::from_secs(3_600);
 /// How often gauges are set: more often than anybody collects them.
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait after a failure before trying again: the first time, and at the most.
@@ -46,9 +50,11 @@ pub(super) fn start(
         tokio::spawn(forget(a(), s())),
         tokio::spawn(tend(m(), s())),
         tokio::spawn(write_down(index.clone(), s())),
+        tokio::spawn(erase(m(), s())),
+        tokio::spawn(requeue(m(), s())),
     ];
     if collected {
-        tasks.push(tokio::spawn(observe(m(), a(), s())));
+        tasks.push(tokio::spawn(observe(m(), index.clone(), a(), s())));
     }
     tasks
 }
@@ -83,6 +89,33 @@ async fn embed(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watc
             () = rest(idle) => {}
             () = memory.more_to_embed(), if idle.is_none() => {}
             () = memory.more_chunks(), if idle.is_none() => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Queues documents again whose vectors another embedder made, once.
+async fn requeue(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        let queued = tokio::select! {
+            queued = memory.requeue_documents() => queued,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        match queued {
+            Ok(0) => return,
+            Ok(documents) => {
+                tracing::info!(documents, "another embedder: documents wait for vectors again");
+                return;
+            }
+            Err(failure) => {
+                let reason = failure.reason().text();
+                tracing::warn!(reason, "documents cannot be queued for vectors: {failure}");
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
             _ = stopped.wait_for(|stop| *stop) => return,
         }
     }
@@ -134,6 +167,49 @@ async fn write_down(index: EmbeddedIndex, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// Rids files of what was deleted when it is time, and when somebody asks for it, until the stop.
+async fn erase(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = None;
+    loop {
+        // Deletions come meanwhile: looked at again.
+        let left = memory.erases_in().unwrap_or(ERASE_LOOK_EVERY).min(ERASE_LOOK_EVERY);
+        tokio::select! {
+            () = tokio::time::sleep(pause.unwrap_or(left)) => {}
+            () = memory.asked_to_erase() => pause = Some(Duration::ZERO),
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        let is_due = memory.erases_in().is_some_and(|left| left.is_zero());
+        if pause.is_none() && !is_due {
+            continue;
+        }
+        let erased = tokio::select! {
+            erased = memory.erase_from_files() => erased,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let later = || Some((pause.unwrap_or_default() * 2).clamp(RETRY_MAX, ERASE_RETRY_MAX));
+        pause = match erased {
+            Ok(Erasing::Done) => {
+                telemetry::erasure_ended("done");
+                tracing::info!("the files hold nothing of what was deleted before");
+                None
+            }
+            Ok(Erasing::Never) => None,
+            Ok(Erasing::Held) => {
+                telemetry::erasure_ended("held");
+                let by = memory.files_state().held_by;
+                tracing::warn!(by, "the files still hold what was deleted");
+                later()
+            }
+            Err(failure) => {
+                telemetry::erasure_ended("failed");
+                let reason = failure.reason().text();
+                tracing::warn!(reason, "the files cannot be rid of what was deleted: {failure}");
+                later()
+            }
+        };
+    }
+}
+
 /// Forgets the rates of tenants that have been quiet, until the stop.
 async fn forget(admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(OBSERVE_EVERY);
@@ -148,6 +224,7 @@ async fn forget(admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
 /// Sets the gauges that nobody sets by doing something, until the stop.
 async fn observe(
     memory: Arc<Memory>,
+    index: EmbeddedIndex,
     admission: Arc<Admission>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -162,6 +239,9 @@ async fn observe(
         telemetry::tasks(tokio::runtime::Handle::current().metrics().num_alive_tasks());
         telemetry::observe_log();
         note_admission(&admission.figures());
+        let held = index.figures();
+        let tail = (held.waiting_chunks, held.waiting_bytes);
+        telemetry::index_holds(tail, held.segments, held.vectors_bytes);
         if let Err(failure) = memory.observe().await {
             tracing::warn!(reason = failure.reason().text(), "jobs cannot be read: {failure}");
         }

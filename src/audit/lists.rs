@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::{Check, Owner, Report, two_ids, value};
-use crate::record::{ApiKeyRow, PendingSession, RepeatRow, TenantRow, UserHead, encode, keys};
+use crate::record::{
+    ApiKeyRow, ErasedRow, PendingSession, RepeatRow, TenantRow, UserHead, encode, keys,
+};
 use crate::storage::{Batch, Row};
 use crate::types::{Change, Incarnation, KeyId, Policy, SessionId, TenantId, Timestamp, UserId};
 
@@ -128,6 +130,15 @@ impl Lists {
             b'p' => {
                 let incarnation = keys::incarnation_named_by(key)?;
                 self.purges.insert(incarnation, row.value.is_empty());
+                Some(Check::Purges)
+            }
+            b'E' => {
+                match key.get(1..)? {
+                    b"d" => drop(value::<Timestamp>(row)?),
+                    b"f" => drop(value::<ErasedRow>(row)?),
+                    b"e" => drop(value::<String>(row)?),
+                    _ => return None,
+                }
                 Some(Check::Purges)
             }
             b'j' => {

@@ -31,6 +31,7 @@ pub fn plan_delete_document(
     }
     let answer = Answer::DocumentDeleted { chunks: document.row.chunks, at: now };
     draft.remember(repeat, &answer, now);
+    draft.erase(now);
     draft.vital();
     AppendPlan { draft, answer }
 }
@@ -49,6 +50,7 @@ pub fn plan_delete_collection(
     draft.put(keys::forgotten_life(row.row.incarnation), tenant);
     let answer = Answer::CollectionDeleted { at: now };
     draft.remember(repeat, &answer, now);
+    draft.erase(now);
     draft.vital();
     AppendPlan { draft, answer }
 }

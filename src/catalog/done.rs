@@ -6,7 +6,7 @@ use crate::record::{
     PendingDocument, UploadRow, document_keys as keys,
 };
 use crate::sessions::{AppendPlan, Draft, Repeat, Revised};
-use crate::types::{Incarnation, Timestamp};
+use crate::types::{DocumentId, Incarnation, TenantId, Timestamp};
 
 /// Writes chunks of a content, and vectors of those that are known, while its upload is there.
 pub fn plan_chunks(
@@ -65,6 +65,7 @@ pub fn plan_done(
     draft.expect(key.clone(), whole.before.map(|before| before.revision));
     draft.put(key, row);
     if let Some(before) = whole.before {
+        draft.erase(now);
         draft.put_name(keys::forgotten(before.row.generation));
         draft.remove(keys::pending(&spot.tenant, before.row.generation));
     }
@@ -140,5 +141,20 @@ pub fn plan_vectors(
     if is_last {
         draft.remove(keys::pending(&spot.tenant, document.row.generation));
     }
+    draft
+}
+
+/// Has the chunks of a document that is as it was read wait for vectors.
+pub fn plan_pending(
+    tenant: &TenantId,
+    life: Incarnation,
+    document: &DocumentId,
+    found: &Revised<DocumentRow>,
+    now: Timestamp,
+) -> Draft {
+    let mut draft = Draft::new(tenant.clone());
+    draft.expect(keys::document(life, document), Some(found.revision));
+    let pending = PendingDocument { collection: life, document: document.clone(), since: now };
+    draft.put(keys::pending(tenant, found.row.generation), &pending);
     draft
 }

@@ -9,7 +9,7 @@ mod done;
 mod upload;
 
 pub use delete::{ForgottenLife, plan_delete_collection, plan_delete_document, plan_forget_life};
-pub use done::{Whole, plan_chunks, plan_done, plan_unchanged, plan_vectors};
+pub use done::{Whole, plan_chunks, plan_done, plan_pending, plan_unchanged, plan_vectors};
 pub use upload::{
     DOCUMENT_BYTES_MAX, PARTS_MAX, PartRefused, Spot, plan_give_up, plan_part, plan_start,
 };

@@ -47,6 +47,7 @@ pub fn plan_start(
     let key = keys::upload(life, &spot.document);
     draft.expect(key.clone(), upload.map(|row| row.revision));
     if let Some(upload) = upload {
+        draft.erase(now);
         forget_upload(&mut draft, &upload.row);
     }
     let (generation, header) = (fresh.1, header.clone());
@@ -114,8 +115,9 @@ pub(super) fn forget_upload(draft: &mut Draft, upload: &UploadRow) {
 }
 
 /// Gives an upload up that nobody went on with.
-pub fn plan_give_up(name: &UploadName, upload: &Revised<UploadRow>) -> Draft {
+pub fn plan_give_up(name: &UploadName, upload: &Revised<UploadRow>, now: Timestamp) -> Draft {
     let mut draft = Draft::new(name.tenant.clone());
+    draft.erase(now);
     let key = keys::upload(name.collection, &name.document);
     draft.expect(key.clone(), Some(upload.revision));
     draft.remove(key);

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::{
-    BenchArgs, ContextArgs, DemoArgs, DoctorArgs, DocumentsCommand, EvalArgs, ImportArgs,
-    IngestArgs, JobsArgs, KeyCommand, ReadPdfArgs, SearchArgs, ServeArgs, SessionCommand,
-    StoreCommand, TenantCommand,
+    BenchArgs, CompactArgs, ContextArgs, DemoArgs, DoctorArgs, DocumentsCommand, EvalArgs,
+    ImportArgs, IngestArgs, JobsArgs, KeyCommand, ReadPdfArgs, ReindexArgs, SearchArgs, ServeArgs,
+    SessionCommand, StoreCommand, TenantCommand,
 };
 
 const EXIT_CODES: &str = "\
@@ -100,9 +100,13 @@ pub enum Command {
     Key(KeyCommand),
     /// Show the work behind the sessions: what waits, runs or failed.
     Jobs(JobsArgs),
+    /// Have the server write its files anew, without what was deleted.
+    Compact(CompactArgs),
     /// Work with the data folder of a server that does not run.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Make the index of documents anew from the record, while no server holds the data folder.
+    Reindex(ReindexArgs),
     /// Look at a data folder that no server holds: files, rows, what is derived.
     Doctor(DoctorArgs),
     /// Ask whether the server serves; for probes.

@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod compact;
 mod connect;
 mod context;
 mod demo;
@@ -21,6 +22,7 @@ mod key;
 mod local;
 mod output;
 mod read_pdf;
+mod reindex;
 mod render;
 mod search;
 mod serve;
@@ -35,6 +37,7 @@ use clap::{CommandFactory, Parser};
 
 pub use args::{Cli, ClientArgs, Command};
 pub use bench::BenchArgs;
+pub use compact::CompactArgs;
 pub use connect::{Client, DEFAULT_ADDRESS, Settings};
 pub use context::ContextArgs;
 pub use demo::DemoArgs;
@@ -51,6 +54,7 @@ pub use jobs::JobsArgs;
 pub use key::KeyCommand;
 pub use output::{Form, Output};
 pub use read_pdf::ReadPdfArgs;
+pub use reindex::ReindexArgs;
 pub use search::SearchArgs;
 pub use serve::{ServeArgs, serve};
 pub use session::SessionCommand;
@@ -115,10 +119,14 @@ pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
         }
         Command::Key(command) => key::run(command, connect_to(&client).await?, output).await?,
         Command::Jobs(args) => jobs::run(args, connect_to(&client).await?, output).await?,
+        Command::Compact(args) => {
+            compact::run(&args, connect_to(&client).await?, output).await?;
+        }
         Command::Store(command) => {
             let copied = tokio::task::spawn_blocking(move || store::run(&command, output));
             copied.await.map_err(|error| Error::Internal(error.to_string()))??;
         }
+        Command::Reindex(args) => return reindex::run(&args, output).await,
         Command::Doctor(args) => return doctor::run(&args, output).await,
         Command::Health => health::run(&Settings::resolve(&client)?, output).await?,
         Command::Completions { shell } => {

@@ -78,6 +78,13 @@ pub const KEYS: &[Key] = &[
         doc: "Bytes of the disk to keep free: below, only what erases is written; 0: none.",
     },
     Key {
+        path: "storage.erase_after_hours",
+        env: "KEEPSAKE_STORAGE_ERASE_AFTER_HOURS",
+        default: Some("24"),
+        is_text: false,
+        doc: "By when files hold nothing of what was deleted; 0: only when it is asked for.",
+    },
+    Key {
         path: "cache.partitions_bytes",
         env: "KEEPSAKE_CACHE_PARTITIONS_BYTES",
         default: Some("268435456"),

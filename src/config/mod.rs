@@ -13,6 +13,9 @@ use std::path::PathBuf;
 /// The most threads that embed: each holds some megabytes, and more than cores gain nothing.
 const THREADS_MAX: usize = 64;
 
+/// The longest time for files to hold something that was deleted: a year.
+const ERASE_AFTER_HOURS_MAX: u32 = 366 * 24;
+
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, Mistake, Origin};
 pub use limits::Limits;
@@ -116,6 +119,8 @@ pub struct Settings {
     pub engine: Engine,
     /// Bytes of the disk to keep free: below, only what erases is written; 0: none.
     pub free_bytes_min: u64,
+    /// By when files hold nothing of what was deleted, in hours after it; `None`: when it is asked.
+    pub erase_after_hours: Option<u32>,
     /// How much memory copies of sessions may take, in bytes.
     pub partitions_bytes: u64,
     /// How turns and questions are embedded.
@@ -155,6 +160,7 @@ impl Settings {
             tls: cert.clone().zip(key.clone()).map(|(cert, key)| Tls { cert, key }),
             engine: read.value("storage.engine", engine).unwrap_or(Engine::Fjall),
             free_bytes_min: read.value("storage.free_bytes_min", number).unwrap_or_default(),
+            erase_after_hours: read.value("storage.erase_after_hours", hours).flatten(),
             partitions_bytes: read.value("cache.partitions_bytes", number).unwrap_or_default(),
             embedding: Embedding {
                 model: read.value("embedding.model", model).unwrap_or(EmbeddingModel::MiniLm),
@@ -213,6 +219,12 @@ fn boolean(text: &str) -> Result<bool, String> {
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "must be a whole number".into())
+}
+
+fn hours(text: &str) -> Result<Option<u32>, String> {
+    let hours = text.parse().ok().filter(|hours| *hours <= ERASE_AFTER_HOURS_MAX);
+    let hours = hours.ok_or_else(|| format!("must be 0 to {ERASE_AFTER_HOURS_MAX}"))?;
+    Ok((hours > 0).then_some(hours))
 }
 
 fn model(text: &str) -> Result<EmbeddingModel, String> {

@@ -7,6 +7,7 @@ mod behind;
 mod census;
 mod context;
 mod documents;
+mod erasure;
 mod fork;
 mod heavy;
 mod keys;
@@ -23,6 +24,7 @@ mod tenants;
 mod turns;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::sync::Cache;
 
@@ -41,6 +43,7 @@ pub use documents::{
     COLLECTIONS_MAX, CollectionFigures, DocumentFigures, DocumentSearch, Finished, FoundChunk,
     FoundDocuments, Range, Started, StoreRecord, UPLOADS_KEPT_MS, Upload, UploadFigures, View,
 };
+pub use erasure::{Erasing, Files, FilesState, Receipt};
 pub use keys::{Caller, CreatedKey, FreshKey, KEYS_MAX, NewKey};
 pub use partitions::Partitions;
 pub use query::{Degraded, Filter, Scope, Target};
@@ -72,6 +75,7 @@ pub struct Memory {
     questions: behind::Questions,
     census: census::Census,
     library: documents::Library,
+    erasure: erasure::Erasure,
 }
 
 impl Memory {
@@ -101,6 +105,7 @@ impl Memory {
             questions: behind::Questions::new(),
             census: census::Census::new(SESSIONS_MAX),
             library: documents::Library::new(),
+            erasure: erasure::Erasure::default(),
         }
     }
 
@@ -115,6 +120,14 @@ impl Memory {
     #[must_use]
     pub fn with_embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
         self.embedder = Some(embedder);
+        self
+    }
+
+    /// The same with a time by which the files hold nothing of what was deleted; without this, they
+    /// are rid of it only when that is asked for.
+    #[must_use]
+    pub fn with_files_erased_after(mut self, after: Option<Duration>) -> Self {
+        self.erasure.after = after;
         self
     }
 

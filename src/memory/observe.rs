@@ -4,7 +4,7 @@ use crate::error::Failure;
 use crate::memory::Memory;
 use crate::record::keys;
 use crate::storage::Read;
-use crate::telemetry::{Cache, cache_size, embedding_lag, jobs_lag};
+use crate::telemetry::{Cache, cache_size, embedding_lag, erasure_lag, index_lag, jobs_lag};
 
 /// How many jobs that are due are counted: more are an hour of work.
 const DUE_MAX: usize = 1_000;
@@ -26,6 +26,10 @@ impl Memory {
         cache_size(Cache::Policies, self.policies.entry_count(), None);
         self.models_known.run_pending_tasks();
         cache_size(Cache::Models, self.models_known.entry_count(), None);
+        index_lag(self.documents_lag_ms(now));
+        let oldest = self.files_state().oldest;
+        erasure_lag(oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0)));
+        self.observe_chunks(now).await?;
         let (from, to) = keys::jobs_until(now);
         let due = self.read(vec![Read::range(from, to).limit(DUE_MAX)]).await?.remove(0);
         let first = due.first().and_then(|row| keys::job_named_by(&row.key));

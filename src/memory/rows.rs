@@ -179,14 +179,19 @@ impl Memory {
             if let Some(answered) = self.replayed(repeat).await? {
                 return Ok(answered);
             }
+            let _planned = self.erasure.plan(self.now());
             let AppendPlan { draft, answer } = match plan().await {
                 Ok(planned) => planned,
                 Err(failure) => {
                     return self.replayed(repeat).await?.ok_or(failure);
                 }
             };
+            let erases = draft.erases();
             match self.store.commit(draft.into_batch()).await {
-                Ok(_) => return Ok(Answered { answer, replayed: false }),
+                Ok(_) => {
+                    self.erasure.note(erases, self.now());
+                    return Ok(Answered { answer, replayed: false });
+                }
                 Err(CommitError::Conflict { .. }) => tokio::task::yield_now().await,
                 Err(CommitError::Store(error)) => return Err(store_failure(error)),
             }

@@ -105,6 +105,7 @@ impl Memory {
             plan_delete_session(tenant, session, head, user.as_ref(), now, None);
         match self.store.commit(draft.into_batch()).await {
             Ok(_) => {
+                self.erasure.note(true, now);
                 self.partitions.drop_session(tenant, session);
                 self.purge(head.row.incarnation).await?;
                 Ok(true)
@@ -128,7 +129,7 @@ impl Memory {
     }
 
     /// Those of forks that are under way are left alone.
-    async fn sweep_purges(&self) -> Result<usize, Failure> {
+    pub(super) async fn sweep_purges(&self) -> Result<usize, Failure> {
         let all = Read::prefix(keys::purges()).limit(SWEEP_ROWS_MAX);
         let rows = self.read(vec![all]).await?.remove(0);
         let mut purged = 0;

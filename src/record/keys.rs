@@ -274,6 +274,21 @@ pub fn incarnation_named_by(purge: &[u8]) -> Option<Incarnation> {
     purge.get(1..)?.try_into().ok().map(Incarnation)
 }
 
+/// `E d`.
+pub fn last_deletion() -> Key {
+    vec![b'E', b'd']
+}
+
+/// `E f`.
+pub fn erased_files() -> Key {
+    vec![b'E', b'f']
+}
+
+/// `E e`.
+pub fn documents_embedder() -> Key {
+    vec![b'E', b'e']
+}
+
 /// The id at the end of a key, after the last NUL or the letter; empty when it is no text.
 pub fn last_id(key: &[u8]) -> &str {
     let start = key.iter().rposition(|b| *b == 0).unwrap_or(0) + 1;

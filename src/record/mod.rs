@@ -17,8 +17,8 @@ pub use rows::{
     RepeatRow, RowError, Scopes, SessionKind, TenantRow, UserHead, Verb, decode, encode,
 };
 pub use work::{
-    JobKind, JobRow, JobSet, JobState, PendingRow, PendingSession, SummaryMethod, SummaryRow,
-    VectorRow,
+    ErasedRow, JobKind, JobRow, JobSet, JobState, PendingRow, PendingSession, SummaryMethod,
+    SummaryRow, VectorRow,
 };
 
 #[cfg(test)]

@@ -31,6 +31,15 @@ pub struct VectorRow {
     pub vectors: TurnVectors,
 }
 
+/// What the files of the store hold no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedRow {
+    /// Nothing that was deleted before.
+    pub before: Timestamp,
+    /// Since when.
+    pub at: Timestamp,
+}
+
 /// How a summary was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SummaryMethod {

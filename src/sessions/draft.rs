@@ -36,12 +36,13 @@ pub struct Repeat {
 pub struct Draft {
     tenant: TenantId,
     batch: Batch,
+    erases: bool,
 }
 
 impl Draft {
     /// An empty commit.
     pub fn new(tenant: TenantId) -> Self {
-        Self { tenant, batch: Batch::default() }
+        Self { tenant, batch: Batch::default(), erases: false }
     }
 
     /// The commit as the store takes it.
@@ -52,6 +53,17 @@ impl Draft {
     /// Has the commit made also while the disk is nearly full.
     pub fn vital(&mut self) {
         self.batch = std::mem::take(&mut self.batch).vital();
+    }
+
+    /// Says that what the commit removes, or has removed after it, must go from the files too.
+    pub fn erase(&mut self, now: Timestamp) {
+        self.erases = true;
+        self.put(keys::last_deletion(), &now);
+    }
+
+    /// Whether it was said that something must go from the files.
+    pub fn erases(&self) -> bool {
+        self.erases
     }
 
     /// Writes a row.

@@ -101,6 +101,7 @@ pub fn plan_delete_turns(
     let mut after = head.row.clone();
     let seqs: Vec<_> = erased.turns.iter().map(|turn| turn.seq).collect();
     if !seqs.is_empty() {
+        draft.erase(now);
         for seq in &seqs {
             draft.remove(keys::turn(after.incarnation, *seq));
             draft.remove(keys::derived(after.incarnation, *seq));
@@ -136,6 +137,7 @@ pub fn plan_delete_session(
 ) -> AppendPlan {
     let mut draft = Draft::new(tenant.clone());
     draft.vital();
+    draft.erase(now);
     draft.expect_head(session, Some(head));
     draft.remove(keys::head(tenant, session));
     if let Some(end) = head.row.expires_at() {

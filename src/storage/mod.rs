@@ -4,6 +4,7 @@
 
 mod batch;
 pub mod disk;
+mod erased;
 mod error;
 pub mod fjall;
 mod mem;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use batch::{BATCH_BYTES_MAX, Batch, KEY_BYTES_MAX, Precondition};
+pub use erased::{Erased, Erases};
 pub use error::{CommitError, StoreError, StoreErrorKind};
 pub use mem::MemStore;
 pub use read::{Order, Read};
@@ -64,6 +66,22 @@ pub trait Store: Send + Sync {
     /// [`CommitError::Store`] otherwise; after [`StoreErrorKind::Fault`] alone it is open whether
     /// the batch is kept, after every other kind nothing of it is.
     async fn commit(&self, batch: Batch) -> Result<Revision, CommitError>;
+
+    /// Tells how files come to hold nothing of rows that were removed or replaced.
+    fn erases(&self) -> Erases {
+        Erases::AtOnce
+    }
+
+    /// Has the files hold nothing of what commits acknowledged before this call removed or
+    /// replaced, where [`Erases::WhenAsked`] says that this can be asked for. It may take as long
+    /// as copying the store does, and as much space; reads and commits go on meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Full`] when there is too little space for it, [`StoreErrorKind::Fault`]
+    /// when the engine fails: the next call begins anew. [`StoreErrorKind::Closed`].
+    async fn erase(&self) -> Result<Erased, StoreError> {
+        Ok(Erased::Done)
+    }
 
     /// Waits until the store can do no more: gives its error when the engine has failed for good.
     ///

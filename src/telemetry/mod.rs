@@ -5,6 +5,7 @@
 //! a tenant or user; a tenant is shown as a keyed hash.
 
 mod call;
+mod documents;
 mod export;
 mod log;
 mod meters;
@@ -13,6 +14,10 @@ mod parent;
 
 pub use call::{
     CallNotes, RequestIds, TenantTag, TenantTags, note_reason, note_tenant, note_tokens,
+};
+pub use documents::{
+    OpenStream, chunks_embedded, chunks_lag, document_answered, document_bytes, document_refused,
+    document_whole, documents_searched, erasure_ended, erasure_lag, index_holds, index_lag,
 };
 pub use export::{CallSpan, ExportError, ExportSettings, Spans, trace_of};
 pub use log::{LogForm, LogGuard, observe_log, start_log};

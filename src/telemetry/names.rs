@@ -111,6 +111,45 @@ table! {
         [], "seconds", "Age of the turn that has waited longest for its vectors; 0: none waits.";
     EMBEDDING_TURNS = "keepsake_embedding_turns_total", Kind::Counter, [], "turns",
         "Turns that got their vectors.";
+    DOCUMENTS = "keepsake_documents_total", Kind::Counter, ["outcome"], "documents",
+        "Documents that became whole: `created`, `replaced`, `unchanged`.";
+    DOCUMENTS_BYTES = "keepsake_documents_bytes_total", Kind::Counter, [], "bytes",
+        "Bytes of documents that came to disk.";
+    DOCUMENTS_CHUNKS = "keepsake_documents_chunks_total", Kind::Counter, [], "chunks",
+        "Chunks of documents that were created or replaced.";
+    DOCUMENTS_ANSWERS = "keepsake_documents_answers_total", Kind::Counter, ["answer"], "answers",
+        "Answers on streams of documents: `started`, `progress`, `done`, `failed`.";
+    DOCUMENTS_REFUSED = "keepsake_documents_refused_total", Kind::Counter, ["reason"], "documents",
+        "Documents that were refused, by the stable reason of the table of errors.";
+    DOCUMENTS_STREAMS = "keepsake_documents_streams", Kind::Gauge, [], "streams",
+        "Streams of documents that are open.";
+    DOCUMENTS_SEARCH_SECONDS = "keepsake_documents_search_seconds", Kind::Histogram(CALL_SECONDS),
+        [], "seconds",
+        "How long the index of documents took for a question, without the vector of the question.";
+    INDEX_TAIL_CHUNKS = "keepsake_index_tail_chunks", Kind::Gauge, [], "chunks",
+        "Chunks that are searched in memory and are not in the files of the index yet.";
+    INDEX_TAIL_BYTES = "keepsake_index_tail_bytes", Kind::Gauge, [], "bytes",
+        "Memory that these chunks take.";
+    INDEX_SEGMENTS = "keepsake_index_segments", Kind::Gauge, [], "segments",
+        "Segments of the files of the index.";
+    INDEX_VECTORS_BYTES = "keepsake_index_vectors_bytes", Kind::Gauge, [], "bytes",
+        "Memory that vectors of chunks take.";
+    INDEX_LAG_SECONDS = "keepsake_index_lag_seconds", Kind::Gauge, [], "seconds",
+        "For how long the index of documents has been behind the record; 0: it is not.";
+    EMBEDDING_DOCUMENTS_PENDING = "keepsake_embedding_documents_pending", Kind::Gauge, [],
+        "documents",
+        "Documents with chunks that wait for their vectors, 1,000 at the most.";
+    EMBEDDING_CHUNKS_PENDING = "keepsake_embedding_chunks_pending", Kind::Gauge, [], "chunks",
+        "Chunks of these documents that wait for their vectors.";
+    EMBEDDING_OLDEST_CHUNK_SECONDS = "keepsake_embedding_oldest_chunk_seconds", Kind::Gauge, [],
+        "seconds",
+        "Age of the one of these documents that has waited longest; 0: none waits.";
+    EMBEDDING_CHUNKS = "keepsake_embedding_chunks_total", Kind::Counter, [], "chunks",
+        "Chunks that got their vectors.";
+    ERASURES = "keepsake_erasures_total", Kind::Counter, ["outcome"], "attempts",
+        "Attempts to rid files of what was deleted: `done`, `held`, `failed`.";
+    ERASURE_OLDEST_SECONDS = "keepsake_erasure_oldest_seconds", Kind::Gauge, [], "seconds",
+        "Age of the oldest deletion that files may still hold something of; 0: there is none.";
     JOBS_DUE = "keepsake_jobs_due", Kind::Gauge, [], "jobs",
         "Jobs (summaries) whose time has come, 1,000 at the most.";
     JOBS_OLDEST_DUE_SECONDS = "keepsake_jobs_oldest_due_seconds", Kind::Gauge, [], "seconds",

@@ -9,8 +9,8 @@ use keepsake::storage::disk::{DiskStore, Kind};
 use keepsake::storage::fjall::Fjall;
 use keepsake::storage::sled::Sled;
 use keepsake::storage::{
-    BATCH_BYTES_MAX, Batch, CommitError, KEY_BYTES_MAX, MemStore, Read, Revision, Row, Store,
-    StoreError, StoreErrorKind,
+    BATCH_BYTES_MAX, Batch, CommitError, Erased, Erases, KEY_BYTES_MAX, MemStore, Read, Revision,
+    Row, Store, StoreError, StoreErrorKind,
 };
 
 /// A store, and what must outlive it.
@@ -66,6 +66,7 @@ contract! {
     counters_lose_no_commit_among_many_callers
     what_a_failed_neighbour_wrote_is_never_seen
     bad_sizes_are_refused_and_change_nothing
+    erasing_from_the_files_leaves_the_rows_as_they_are
     a_closed_store_answers_closed
 }
 
@@ -273,6 +274,32 @@ async fn bad_sizes_are_refused_and_change_nothing(store: Arc<dyn Store>) {
         }
     }
     assert_eq!(rows(&*store, Read::prefix("")).await, []);
+}
+
+/// Others read and write meanwhile; what erasing does to files is looked at in `erasure/`.
+async fn erasing_from_the_files_leaves_the_rows_as_they_are(store: Arc<dyn Store>) {
+    let put = |batch: Batch, n: u32| batch.put(format!("{n:04}"), vec![n as u8; 3_000]);
+    commit(&*store, (0..500).fold(Batch::new(), put)).await;
+    commit(&*store, (0..100).fold(Batch::new(), |batch, n| batch.delete(format!("{n:04}")))).await;
+    let before = rows(&*store, Read::prefix("0")).await;
+    assert_eq!(before.len(), 400);
+    let erasing = store.erase();
+    let writing = async {
+        for n in 0..20_u32 {
+            commit(&*store, Batch::new().put(format!("new {n}"), "x")).await;
+            assert_eq!(rows(&*store, Read::prefix("0")).await, before);
+        }
+    };
+    let (erased, ()) = futures::join!(erasing, writing);
+    let expected = match store.erases() {
+        Erases::AtOnce | Erases::WhenAsked => Erased::Done,
+        Erases::ByCopy => Erased::ByCopy,
+    };
+    assert_eq!(erased.expect("it can"), expected);
+    assert_eq!(rows(&*store, Read::prefix("0")).await, before);
+    assert_eq!(rows(&*store, Read::prefix("new")).await.len(), 20);
+    store.close().await.expect("it closes");
+    assert!(matches!(store.erase().await, Ok(Erased::Done) | Err(StoreError::Closed)));
 }
 
 async fn a_closed_store_answers_closed(store: Arc<dyn Store>) {

@@ -34,7 +34,7 @@ pub(super) fn ingest() -> usize {
 }
 
 /// Every method. Its place in the table is its kind: see [`crate::admission::Limit::sample`].
-pub const METHODS: [Method; 28] = [
+pub const METHODS: [Method; 30] = [
     method("MemoryService/BuildContext", Lane::Reads, Class::Interactive),
     method("MemoryService/AppendTurns", Lane::Writes, Class::Interactive),
     method("MemoryService/Search", Lane::Reads, Class::Interactive),
@@ -63,6 +63,8 @@ pub const METHODS: [Method; 28] = [
     method("TenantService/ListApiKeys", Lane::Reads, Class::Ingest),
     method("TenantService/ListJobs", Lane::Reads, Class::Ingest),
     method("TenantService/RetryJob", Lane::Writes, Class::Interactive),
+    method("TenantService/GetErasure", Lane::Reads, Class::Interactive),
+    method("TenantService/EraseFiles", Lane::Writes, Class::Interactive),
 ];
 
 /// The method of a path, with its kind; `None`: health, reflection, or no method at all.

@@ -124,6 +124,7 @@ impl DocumentApi {
             document_id: spot.document.to_string(),
             chunks_erased: chunks,
             delete_time: Some(crate::api::render::time(at)),
+            erasure: Some(crate::api::render::erasure(self.calls.memory.receipt(at))),
         };
         Ok(answer(message, answered.replayed))
     }
@@ -165,6 +166,7 @@ impl DocumentApi {
         let message = pb::DeleteCollectionResponse {
             collection: collection.to_string(),
             delete_time: Some(crate::api::render::time(at)),
+            erasure: Some(crate::api::render::erasure(self.calls.memory.receipt(at))),
         };
         Ok(answer(message, answered.replayed))
     }

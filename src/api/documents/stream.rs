@@ -24,6 +24,7 @@ use crate::error::{Failure, Kind, Reason};
 use crate::memory::{Caller, Upload};
 use crate::proto::{v1 as pb, v1::ingest_documents_request::Message};
 use crate::record::Scopes;
+use crate::telemetry::{OpenStream, document_answered, document_refused};
 
 /// How long a stream may say nothing before it is ended: longer than keepalives of proxies.
 pub const IDLE_MAX: Duration = Duration::from_secs(300);
@@ -52,6 +53,7 @@ pub(super) struct Ingest {
     /// What the stream broke with, to be said after what is still to be done.
     broken: Option<Status>,
     ended: bool,
+    _counted: OpenStream,
 }
 
 /// A part, of one or more messages.
@@ -80,6 +82,7 @@ impl Ingest {
             next: None,
             broken: None,
             ended: false,
+            _counted: OpenStream::new(),
         }
     }
 
@@ -95,6 +98,7 @@ impl Ingest {
     async fn answer(&mut self) -> Option<Result<pb::IngestDocumentsResponse, Status>> {
         loop {
             if let Some(answer) = self.answers.pop_front() {
+                note(&answer);
                 return Some(Ok(answer));
             }
             if self.ended {
@@ -275,11 +279,23 @@ impl Ingest {
             Kind::Internal | Kind::Unauthenticated | Kind::Denied => Err(failure),
             Kind::Unavailable if failure.reason() == Reason::ShuttingDown => Err(failure),
             _ => {
+                document_refused(failure.reason().text());
                 self.answers.push_back(render::failed(names, &failure));
                 Ok(())
             }
         }
     }
+}
+
+/// Notes an answer for the metrics.
+fn note(answer: &pb::IngestDocumentsResponse) {
+    use pb::ingest_documents_response::Message as Answer;
+    document_answered(match &answer.message {
+        Some(Answer::Started(_)) => "started",
+        Some(Answer::Progress(_)) => "progress",
+        Some(Answer::Done(_)) => "done",
+        Some(Answer::Failed(_)) | None => "failed",
+    });
 }
 
 fn empty_message() -> Failure {

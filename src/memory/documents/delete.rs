@@ -158,7 +158,7 @@ impl Memory {
             };
             match upload.filter(|upload| named(&upload.row)) {
                 Some(upload) if upload.row.at < old => {
-                    self.commit_draft(plan_give_up(&name, &upload)).await?;
+                    self.commit_draft(plan_give_up(&name, &upload, now)).await?;
                 }
                 // It goes on: looked at again when it is as old as this again.
                 Some(upload) => {

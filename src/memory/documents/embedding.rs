@@ -19,7 +19,7 @@ use crate::record::{
 use crate::retrieve::TurnVectors;
 use crate::sessions::Revised;
 use crate::storage::{Batch, Read, Row};
-use crate::telemetry::embedded;
+use crate::telemetry::chunks_embedded;
 use crate::types::{CollectionId, Generation, TenantId};
 
 /// Contents that are being embedded now, and where the next look begins.
@@ -58,7 +58,7 @@ impl Queue {
         self.state.lock().expect("no holder panics").last.clone()
     }
 
-    fn cursor(&self, generation: Generation) -> u32 {
+    pub(super) fn cursor(&self, generation: Generation) -> u32 {
         let state = self.state.lock().expect("no holder panics");
         state.cursors.get(&generation).copied().unwrap_or(0)
     }
@@ -171,7 +171,7 @@ impl Memory {
             // The document changed meanwhile: the next look finds out.
             return Ok(());
         }
-        embedded(row.vectors.len());
+        chunks_embedded(row.vectors.len());
         if let Some(index) = &self.library.index {
             let place = place(&spot.tenant, life);
             let generation = document.row.generation;

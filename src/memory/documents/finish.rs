@@ -28,6 +28,7 @@ use crate::record::{
 use crate::retrieve::TurnVectors;
 use crate::sessions::{Repeat, Revised};
 use crate::storage::{Read, Row};
+use crate::telemetry::document_whole;
 use crate::types::{ChunkSpan, Generation, MediaType, Policy};
 
 /// How many bytes of chunks are written in one commit, about.
@@ -94,6 +95,7 @@ impl Memory {
         if let Some(answered) =
             self.as_before(upload, &asked, known.as_ref(), repeat.as_ref()).await?
         {
+            document_whole("unchanged", 0);
             return Ok(Finished { answered, words_indexed: true });
         }
         let cut = self.cut(header, bytes.clone()).await?;
@@ -115,6 +117,8 @@ impl Memory {
         drop(bytes);
         let answered = self.make_found((upload, &parts), &document, embedded, repeat.as_ref());
         let answered = answered.await?;
+        let outcome = if before.is_some() { "replaced" } else { "created" };
+        document_whole(outcome, document.chunks);
         let words_indexed = self.take_in(upload, &document, cut.texts).await?;
         if let Some(before) = before {
             self.forget_content(before.generation).await?;
@@ -185,7 +189,7 @@ impl Memory {
             collection: upload.life,
             document: upload.spot.document.clone(),
         };
-        let draft = plan_give_up(&name, &upload.row);
+        let draft = plan_give_up(&name, &upload.row, self.now());
         if self.commit_draft(draft).await?.is_some() {
             self.forget_content(upload.row.row.generation).await?;
         }

@@ -12,6 +12,7 @@ use crate::memory::{Coverage, Degraded, Memory, rows::revised};
 use crate::record::{CollectionRow, DocumentRow, document_keys as keys};
 use crate::retrieve::{Embeddable, Mode, SignalValue, plain_question};
 use crate::storage::Read;
+use crate::telemetry::documents_searched;
 use crate::types::{
     CollectionId, DocumentId, Generation, Incarnation, Metadata, Policy, RetrievalMode, TenantId,
 };
@@ -125,7 +126,9 @@ impl Memory {
             most: CANDIDATES.max(asked.most),
         };
         let wait = asked.wait.1.unwrap_or(WAIT_MAX);
+        let began = tokio::time::Instant::now();
         let answer = tokio::time::timeout(wait, index.search(&question)).await;
+        documents_searched(began.elapsed());
         let candidates = match answer {
             Ok(Ok(candidates)) => candidates,
             Ok(Err(error)) => return Ok(lacking(found, Some(error))),

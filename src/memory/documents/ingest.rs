@@ -12,6 +12,7 @@ use crate::memory::{
 use crate::record::{DocumentHeader, UploadRow, document_keys as keys};
 use crate::sessions::Revised;
 use crate::storage::Read;
+use crate::telemetry::document_bytes;
 use crate::types::{Generation, Incarnation, RequestId, TenantId};
 
 /// A document that is coming in, held by one stream.
@@ -120,11 +121,13 @@ impl Memory {
         if part.is_empty() && offset == row.row.bytes_durable {
             return Ok(offset);
         }
+        let bytes = part.len();
         let planned = plan_part(spot, *life, row, (offset, part), self.now());
         let (draft, after) = planned.map_err(|refused| part_failure(refused, &row.row))?;
         match self.commit_draft(draft).await? {
             Some(revision) => {
                 *row = Revised { row: after, revision };
+                document_bytes(bytes);
                 Ok(row.row.bytes_durable)
             }
             None => Err(replaced()),

@@ -5,8 +5,10 @@ mod embedding;
 mod finish;
 mod found;
 mod ingest;
+mod observe;
 mod read;
 mod record;
+mod requeue;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use crate::memory::{
 use crate::record::{CollectionRow, DocumentRow, UploadRow, document_keys as keys};
 use crate::sessions::{Draft, Revised};
 use crate::storage::{CommitError, Read, Revision};
-use crate::types::{CollectionId, Generation, Incarnation, TenantId};
+use crate::types::{CollectionId, Generation, Incarnation, TenantId, Timestamp};
 
 pub use delete::UPLOADS_KEPT_MS;
 pub use finish::Finished;
@@ -57,8 +59,12 @@ pub(super) struct Library {
     queue: embedding::Queue,
     /// Whether the index has to be brought to where the record is.
     behind: AtomicBool,
+    /// Held by who brings it there.
+    mending: tokio::sync::Mutex<()>,
     /// Told when it has.
     lagging: Notify,
+    /// Since when it was seen to be behind.
+    behind_since: std::sync::Mutex<Option<Timestamp>>,
 }
 
 impl Library {
@@ -72,7 +78,9 @@ impl Library {
             waiting: Notify::new(),
             queue: embedding::Queue::default(),
             behind: AtomicBool::new(true),
+            mending: tokio::sync::Mutex::default(),
             lagging: Notify::new(),
+            behind_since: std::sync::Mutex::default(),
         }
     }
 }
@@ -125,12 +133,14 @@ impl Memory {
         false
     }
 
-    /// Brings the index to where the record is, when it may be behind. `false`: it is not.
+    /// Brings the index to where the record is, when it may be behind. `false`: it is not. Who
+    /// comes while somebody does it waits for that.
     ///
     /// # Errors
     /// [`IndexError`]; it is still behind then.
     pub async fn reconcile_documents(&self) -> Result<bool, IndexError> {
         let Some(index) = &self.library.index else { return Ok(false) };
+        let _alone = self.library.mending.lock().await;
         if !self.library.behind.swap(false, Relaxed) {
             return Ok(false);
         }
@@ -144,6 +154,15 @@ impl Memory {
     /// Waits until the index may be behind the record.
     pub async fn documents_behind(&self) {
         self.library.lagging.notified().await;
+    }
+
+    /// Has the files of the index hold nothing of what was deleted from the record.
+    pub(super) async fn compact_documents(&self) -> Result<(), IndexError> {
+        self.reconcile_documents().await?;
+        match &self.library.index {
+            Some(index) => index.compact().await,
+            None => Ok(()),
+        }
     }
 
     fn fresh_generation(&self) -> Generation {
@@ -181,8 +200,12 @@ impl Memory {
 
     /// Commits; `None`: somebody else was there first.
     async fn commit_draft(&self, draft: Draft) -> Result<Option<Revision>, Failure> {
+        let erases = draft.erases();
         match self.store.commit(draft.into_batch()).await {
-            Ok(revision) => Ok(Some(revision)),
+            Ok(revision) => {
+                self.erasure.note(erases, self.now());
+                Ok(Some(revision))
+            }
             Err(CommitError::Conflict { .. }) => Ok(None),
             Err(CommitError::Store(error)) => Err(store_failure(error)),
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::storage::{Read, Revision, Row};
+use crate::storage::{Erased, Erases, Read, Revision, Row};
 
 /// How many of the last groups leave a row: more than one journal of 64 MiB can hold, so that the
 /// loss of the end of a journal is seen even when a later journal is whole.
@@ -22,6 +22,9 @@ pub trait Kind: Clone + Default + Send + Sync + 'static {
 
     /// Whether what an engine has once it is open is durable: opening syncs its files.
     const SYNCED_BY_OPENING: bool;
+
+    /// How its files come to hold nothing of what was removed: when asked, or in a copy only.
+    const ERASES: Erases;
 
     /// It, open.
     type Engine: Engine;
@@ -81,6 +84,20 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When a row cannot be read.
     fn read(&self, reads: &[Read]) -> Result<Vec<Vec<Row>>, EngineError>;
+
+    /// Gives what rids the files of all that was removed or replaced, when the engine can. It is
+    /// asked for when nobody reads what is older.
+    fn eraser(&self) -> Option<Eraser> {
+        None
+    }
+}
+
+/// What rids an engine's files of what was removed, while the engine goes on.
+pub struct Eraser {
+    /// How much space it may take meanwhile, in bytes.
+    pub space_bytes: u64,
+    /// Does it, and blocks. It ends soon after the engine is dropped, which waits for that.
+    pub run: Box<dyn FnOnce() -> Result<Erased, EngineError> + Send>,
 }
 
 /// How far a store has come.

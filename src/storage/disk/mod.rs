@@ -7,6 +7,7 @@
 
 mod copy;
 mod engine;
+mod erase;
 mod folder;
 mod mark;
 mod open_error;
@@ -18,7 +19,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,13 +27,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 
-use crate::storage::{Batch, CommitError, Read, Revision, Row, Store, StoreError};
+use crate::storage::{Batch, CommitError, Erased, Erases, Read, Revision, Row, Store, StoreError};
 use queue::{Queue, Waiting};
 use slot::Slot;
 
 pub use copy::{Copied, CopyError, copy, engine_of};
 pub use engine::{
-    Engine, EngineError, Full, Kind, Position, RING_GROUPS, Recovered, Writes, caught, is_full,
+    Engine, EngineError, Eraser, Full, Kind, Position, RING_GROUPS, Recovered, Writes, caught,
+    is_full,
 };
 pub use folder::FORMAT_VERSION;
 pub use open_error::OpenError;
@@ -77,6 +79,8 @@ pub struct DiskStore<K: Kind> {
 }
 
 struct Shared<E> {
+    folder: PathBuf,
+    free_bytes_min: u64,
     queue: Queue,
     engine: Slot<E>,
     fault: watch::Sender<Option<StoreError>>,
@@ -104,8 +108,11 @@ impl<K: Kind> DiskStore<K> {
     /// # Errors
     /// As those of [`DiskStore::open`].
     pub fn open_with(folder: &Path, kind: K, options: DiskOptions) -> Result<Self, OpenError> {
+        let path = folder.to_owned();
         let (folder, opened) = folder::open(folder, &kind)?;
         let shared = Arc::new(Shared {
+            folder: path,
+            free_bytes_min: options.free_bytes_min,
             queue: Queue::default(),
             engine: Slot::new(opened.engine),
             fault: watch::Sender::new(None),
@@ -159,6 +166,16 @@ impl<K: Kind> Store for DiskStore<K> {
             Ok(answer) => answer,
             Err(source) => Err(fault("learn what became of a commit", source).into()),
         }
+    }
+
+    fn erases(&self) -> Erases {
+        K::ERASES
+    }
+
+    async fn erase(&self) -> Result<Erased, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::task::spawn_blocking(move || erase::erase(&shared));
+        task.await.map_err(|source| fault("erase from the files", source))?
     }
 
     async fn faulted(&self) -> StoreError {

@@ -28,7 +28,12 @@ impl<E: Engine> Slot<E> {
         read_from(&self.engine.read().unwrap_or_else(PoisonError::into_inner), reads)
     }
 
-    /// Lets the writer use the engine, or gives why there is none.
+    /// Waits until all who read now have ended. Those who come meanwhile wait too.
+    pub(super) fn wait_for_readers(&self) {
+        drop(self.engine.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Lets the writer, and who erases, use the engine, or gives why there is none.
     pub(super) fn with<T>(&self, used: impl FnOnce(&E) -> T) -> Result<T, StoreError> {
         match &*self.engine.read().unwrap_or_else(PoisonError::into_inner) {
             Ok(engine) => Ok(used(engine)),

@@ -17,9 +17,9 @@ pub(super) struct Space {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{free} bytes are free, and below {free_bytes_min} nothing is written")]
-struct Low {
-    free: u64,
-    free_bytes_min: u64,
+pub(super) struct Low {
+    pub(super) free: u64,
+    pub(super) free_bytes_min: u64,
 }
 
 impl Space {
@@ -57,7 +57,7 @@ impl Space {
 }
 
 /// How many bytes a process without privileges may still write on the disk of `folder`.
-fn free_bytes(folder: &std::path::Path) -> io::Result<u64> {
+pub(super) fn free_bytes(folder: &std::path::Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

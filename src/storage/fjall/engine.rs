@@ -1,13 +1,14 @@
 //! fjall itself: how rows and groups are kept in it, and how they are read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 use bytes::Bytes;
 
 use crate::storage::{
     Order, Read, Revision, Row,
-    disk::{Engine, EngineError, Position, RING_GROUPS, Recovered, Writes},
+    disk::{Engine, EngineError, Eraser, Position, RING_GROUPS, Recovered, Writes},
+    fjall::erase::{self, Erasing},
 };
 
 /// The first byte of the keys of rows; the rest is the caller's key.
@@ -18,8 +19,11 @@ const GROUP: u8 = b'g';
 
 /// An open database of fjall.
 pub struct FjallEngine {
+    path: PathBuf,
     database: Database,
     rows: Keyspace,
+    /// Dropped last: it waits for who erases, who holds `rows` too.
+    erasing: Erasing,
 }
 
 impl FjallEngine {
@@ -27,7 +31,7 @@ impl FjallEngine {
     pub(super) fn open(path: &Path) -> ::fjall::Result<Self> {
         let database = Database::builder(path).open()?;
         let rows = database.keyspace("record", KeyspaceCreateOptions::default)?;
-        Ok(Self { database, rows })
+        Ok(Self { path: path.to_owned(), database, rows, erasing: Erasing::default() })
     }
 
     fn ring(&self) -> ::fjall::Result<Vec<Option<Position>>> {
@@ -95,6 +99,17 @@ impl Engine for FjallEngine {
         let snapshot = self.database.snapshot();
         let answers = reads.iter().map(|read| self.rows(&snapshot, read));
         answers.collect::<::fjall::Result<_>>().map_err(failed)
+    }
+
+    fn eraser(&self) -> Option<Eraser> {
+        Some(erase::eraser(&self.path, &self.rows, &self.erasing))
+    }
+}
+
+impl Drop for FjallEngine {
+    fn drop(&mut self) {
+        // Before the database is closed, which ends what it is compacting.
+        self.erasing.end();
     }
 }
 

@@ -1,6 +1,7 @@
 //! fjall as the engine of a store on disk, with what it does not check of its files.
 
 mod engine;
+mod erase;
 mod journal;
 mod unfinished;
 mod versions;
@@ -11,7 +12,10 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::storage::disk::{DiskStore, EngineError, Kind, caught};
+use crate::storage::{
+    Erases,
+    disk::{DiskStore, EngineError, Kind, caught},
+};
 use engine::FjallEngine;
 
 // The parts that the store has with every engine, where callers of this one look for them.
@@ -30,6 +34,8 @@ impl Kind for Fjall {
     const NAME: &'static str = "fjall";
 
     const SYNCED_BY_OPENING: bool = false;
+
+    const ERASES: Erases = Erases::WhenAsked;
 
     type Engine = FjallEngine;
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use super::Erases;
 use super::disk::{DiskStore, EngineError, Kind, caught};
 use engine::SledEngine;
 use error::SledError;
@@ -44,6 +45,9 @@ impl Kind for Sled {
     const NAME: &'static str = "sled";
 
     const SYNCED_BY_OPENING: bool = true;
+
+    /// It never says when it has written over what was replaced.
+    const ERASES: Erases = Erases::ByCopy;
 
     type Engine = SledEngine;
 

@@ -47,7 +47,7 @@ pub fn settings(folder: &Path, engine: &str) -> Settings {
     Settings::resolve(&layers(folder, engine)).expect("the settings of tests are right")
 }
 
-fn layers(folder: &Path, engine: &str) -> Layers {
+pub fn layers(folder: &Path, engine: &str) -> Layers {
     Layers::default()
         .with_flag("data", Some(folder.to_str().expect("a temporary path is UTF-8").to_owned()))
         .with_flag("listen", Some("127.0.0.1:0".to_owned()))
@@ -71,7 +71,8 @@ impl Service {
         Self::start(&settings(folder, engine)).await
     }
 
-    async fn start(settings: &Settings) -> Self {
+    /// A server with these settings.
+    pub async fn start(settings: &Settings) -> Self {
         let running = start(settings).await.expect("the server starts");
         let channel = connect(&running).await;
         Self { running, channel }

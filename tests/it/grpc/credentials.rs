@@ -76,6 +76,8 @@ fn methods() -> Vec<(&'static str, Vec<u8>, u8)> {
         ("TenantService/RevokeApiKey", revoke.encode_to_vec(), ADMIN | OPERATOR),
         ("TenantService/ListJobs", vec![], ADMIN | OPERATOR),
         ("TenantService/RetryJob", retry.encode_to_vec(), ADMIN | OPERATOR),
+        ("TenantService/GetErasure", vec![], READ),
+        ("TenantService/EraseFiles", vec![], OPERATOR),
     ]
 }
 

@@ -62,7 +62,7 @@ async fn sound() -> World {
 }
 
 /// A document of a collection, whole or still coming.
-async fn document(world: &World, id: &str, whole: bool) {
+pub async fn document(world: &World, id: &str, whole: bool) {
     let spot = Spot {
         tenant: world.tenant.clone(),
         collection: CollectionId::parse("c").unwrap(),

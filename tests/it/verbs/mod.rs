@@ -5,6 +5,7 @@ pub mod behind;
 pub mod copies;
 mod crash;
 mod deadline;
+mod documents;
 mod histories;
 mod life;
 mod limits;

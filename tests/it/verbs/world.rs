@@ -242,6 +242,11 @@ impl World {
         self.restart(Some(embedder))
     }
 
+    /// The same store and clock after a restart without an embedder.
+    pub fn restarted_without(&self) -> Self {
+        self.restart(None)
+    }
+
     fn restart(&self, embedder: Option<Arc<dyn Embedder>>) -> Self {
         self.store.mend();
         Self {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepsake::proto::v1 as pb;
+use keepsake::proto::v1::memory_service_client::MemoryServiceClient;
 use keepsake::telemetry::{Kind, METRICS};
 
-use super::Server;
+use super::{Called, Server};
 use crate::grpc::client::{append, context, raw, user};
 
 fn kind(kind: Kind) -> &'static str {
@@ -37,6 +38,31 @@ async fn converse(server: &Server) {
     tenants.update_tenant(update).await.unwrap();
     memory.build_context(context("s", "When does my train leave?", 1_000)).await.unwrap();
     raw(server.channel().await, &server.key, "/made.up/Method", &[]).await;
+    ingest(server, &mut memory).await;
+}
+
+/// A document, one that is refused, and a question to it.
+async fn ingest(server: &Server, memory: &mut MemoryServiceClient<Called>) {
+    use pb::ingest_documents_request::Message;
+    let document = |id: &str, data: &[u8]| {
+        let (collection, document_id) = ("trains".into(), id.into());
+        let header = pb::DocumentHeader { collection, document_id, ..Default::default() };
+        let part = pb::DocumentPart { offset: 0, data: data.to_vec(), last: true };
+        [Message::Header(header), Message::Part(part)]
+            .map(|message| pb::IngestDocumentsRequest { message: Some(message) })
+    };
+    let sent = [document("times", b"The train to Ghent leaves at 7:42."), document("no", b"\xff")];
+    let sent = futures::stream::iter(sent.concat());
+    let mut documents = server.documents().await;
+    let mut answers = documents.ingest_documents(sent).await.unwrap().into_inner();
+    while answers.message().await.unwrap().is_some() {}
+    let search = pb::SearchRequest {
+        query: "When does the train leave?".into(),
+        collections: vec!["trains".into()],
+        ..Default::default()
+    };
+    memory.search(search).await.unwrap();
+    // Gauges are set each five seconds: what they say of documents then is looked at elsewhere.
 }
 
 /// The families of a scrape: each with its type and the labels that its samples have.
@@ -87,6 +113,15 @@ async fn what_is_exported_is_what_the_file_of_names_says() {
     assert_eq!(value("keepsake_degraded_total{reason=\"VECTOR\"}"), 1.0);
     assert_eq!(value("keepsake_context_used_tokens_count"), 3.0);
     assert_eq!(value("keepsake_serving"), 1.0);
+    assert_eq!(value("keepsake_documents_total{outcome=\"created\"}"), 1.0);
+    assert_eq!(value("keepsake_documents_bytes_total"), 35.0);
+    assert_eq!(value("keepsake_documents_chunks_total"), 1.0);
+    assert_eq!(value("keepsake_documents_answers_total{answer=\"failed\"}"), 1.0);
+    let refused = "keepsake_documents_refused_total{reason=\"DOCUMENT_UNREADABLE\"}";
+    assert_eq!(value(refused), 1.0);
+    assert_eq!(value("keepsake_documents_streams"), 0.0);
+    assert_eq!(value("keepsake_documents_search_seconds_count"), 1.0);
+    assert_eq!(value("keepsake_embedding_chunks_total"), 0.0);
     let unknown = "keepsake_requests_total{method=\"other\",code=\"UNIMPLEMENTED\"}";
     assert_eq!(value(unknown), 1.0, "what callers make up is no label");
     assert!(value("keepsake_store_group_commits_sum") >= 4.0);

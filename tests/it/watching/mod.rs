@@ -7,4 +7,4 @@ mod metrics;
 mod server;
 mod spans;
 
-use server::Server;
+use server::{Called, Server};

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use keepsake::proto::v1::document_service_client::DocumentServiceClient;
 use keepsake::proto::v1::memory_service_client::MemoryServiceClient;
 use keepsake::proto::v1::tenant_service_client::TenantServiceClient;
 use tempfile::TempDir;
@@ -27,7 +28,7 @@ impl Interceptor for With {
     }
 }
 
-type Called = InterceptedService<Channel, With>;
+pub type Called = InterceptedService<Channel, With>;
 
 /// A server in a process of its own, which ends with the test.
 pub struct Server {
@@ -93,6 +94,10 @@ impl Server {
 
     pub async fn tenants(&self) -> TenantServiceClient<Called> {
         TenantServiceClient::with_interceptor(self.channel().await, Self::with(&self.key, &[]))
+    }
+
+    pub async fn documents(&self) -> DocumentServiceClient<Called> {
+        DocumentServiceClient::with_interceptor(self.channel().await, Self::with(&self.key, &[]))
     }
 
     /// What Prometheus gets.

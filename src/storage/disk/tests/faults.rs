@@ -9,8 +9,8 @@ use futures::future::join_all;
 use super::super::engine::{Engine, EngineError, Kind, Position, Recovered, Writes};
 use super::super::{DiskOptions, DiskStore, GroupWritten};
 use crate::storage::{
-    Batch, CommitError, Read, Revision, Row, Store, StoreError, StoreErrorKind, fjall::Fjall,
-    sled::Sled,
+    Batch, CommitError, Erases, Read, Revision, Row, Store, StoreError, StoreErrorKind,
+    fjall::Fjall, sled::Sled,
 };
 
 /// An engine of the kind `K` that does in its writes what a script says.
@@ -59,6 +59,8 @@ impl<K: Kind> Kind for Scripted<K> {
     const NAME: &'static str = K::NAME;
 
     const SYNCED_BY_OPENING: bool = K::SYNCED_BY_OPENING;
+
+    const ERASES: Erases = K::ERASES;
 
     type Engine = ScriptedEngine<K::Engine>;
 

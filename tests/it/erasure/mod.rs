@@ -1,0 +1,6 @@
+//! Erased is gone: from every file of the data folder, when the receipt's time has come.
+
+mod copies;
+mod node;
+mod scan;
+mod world;
