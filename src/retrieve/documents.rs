@@ -91,6 +91,9 @@ pub struct Bm25 {
 }
 
 impl Bm25 {
+    /// What a term is worth, over how rare it is.
+    pub const WORTH_PER_RARITY: f64 = K1 as f64 + 1.0;
+
     /// Over so many chunks that have so many words together.
     pub fn over(chunks: u64, words: u64) -> Self {
         Self { chunks, mean_words: (words as f64 / chunks.max(1) as f64).max(1.0) }
@@ -100,7 +103,7 @@ impl Bm25 {
     pub fn worth(&self, frequency: u64) -> f64 {
         // Its languages are counted each by itself, so a term may seem to stand in more than all.
         let frequency = frequency.min(self.chunks) as usize;
-        rarity(frequency, self.chunks as usize) * f64::from(K1 + 1.0)
+        rarity(frequency, self.chunks as usize) * Self::WORTH_PER_RARITY
     }
 
     /// What the length of a chunk of so many words counts.

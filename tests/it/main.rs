@@ -16,6 +16,7 @@ mod documents_contract;
 mod documents_pdf;
 mod embed_contract;
 mod grpc;
+mod qdrant;
 mod sim;
 mod store_contract;
 mod store_copy;

@@ -131,7 +131,7 @@ impl Memory {
     /// [`IndexError`]; it is still behind then.
     pub async fn reconcile_documents(&self) -> Result<bool, IndexError> {
         let Some(index) = &self.library.index else { return Ok(false) };
-        if !self.library.behind.swap(false, Relaxed) {
+        if !self.library.behind.swap(false, Relaxed) && !index.is_behind() {
             return Ok(false);
         }
         let mended = index.reconcile().await;
