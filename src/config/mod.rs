@@ -2,6 +2,7 @@
 //! In: a file's text, environment variables, flags. Out: settings, or every mistake at once.
 //! Invariant: a key that is not in the table is refused, with the nearest name.
 
+mod documents;
 mod keys;
 mod layers;
 mod limits;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 /// The most threads that embed: each holds some megabytes, and more than cores gain nothing.
 const THREADS_MAX: usize = 64;
 
+pub use documents::{DocumentEngine, Documents, QdrantSettings, Secret};
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, Mistake, Origin};
 pub use limits::Limits;
@@ -120,6 +122,8 @@ pub struct Settings {
     pub partitions_bytes: u64,
     /// How turns and questions are embedded.
     pub embedding: Embedding,
+    /// What finds documents.
+    pub documents: Documents,
     /// How many calls are taken at a time.
     pub limits: Limits,
     /// Whether a development key with all scopes is made at the first start.
@@ -161,6 +165,7 @@ impl Settings {
                 threads: read.value("embedding.threads", threads).unwrap_or_default(),
                 kept_in: None,
             },
+            documents: Documents::read(&mut read),
             limits: Limits::read(&mut read),
             dev_key: read.value("auth.dev_key", boolean).unwrap_or_default(),
             metrics_listen: read.value("metrics.listen", address),
@@ -263,6 +268,9 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
+/// Settings whose values are not shown.
+const SECRETS: [&str; 1] = ["documents.qdrant.api_key"];
+
 /// The settings as a TOML file, each with where it came from. It holds no secrets.
 pub fn print(layers: &Layers) -> String {
     let mut text = String::new();
@@ -275,6 +283,9 @@ pub fn print(layers: &Layers) -> String {
         }
         let _ = writeln!(text, "# {}", key.doc);
         match layers.get(key.path) {
+            Some((_, origin)) if SECRETS.contains(&key.path) => {
+                let _ = writeln!(text, "# {name} is set  # {origin}");
+            }
             Some((value, origin)) => {
                 let value = key.as_toml(value);
                 let _ = writeln!(text, "{name} = {value}  # {origin}");

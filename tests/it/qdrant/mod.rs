@@ -3,6 +3,7 @@
 mod filter;
 mod real;
 mod server;
+mod service;
 mod world;
 
 use keepsake::documents::{BreakerState, Candidates, DocumentFilter, Place};
