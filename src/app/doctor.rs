@@ -4,10 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{error::StartError, open_store};
+use super::{documents, error::StartError, open_store};
 use crate::audit::{Audit, Check, Examined, Level, Outcome};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{EmbeddingModel, Engine, Settings};
+use crate::config::{DocumentEngine, EmbeddingModel, Engine, Settings};
+use crate::documents::{IndexError, qdrant_version};
 use crate::record::keys;
 use crate::storage::{Batch, CommitError, Order, Read, Row, Store, StoreError};
 
@@ -54,6 +55,7 @@ pub async fn examine(settings: &Settings, repair: bool) -> Vec<Line> {
         aside(folder),
         space(folder, settings.free_bytes_min),
     ];
+    lines.extend(qdrant(settings).await);
     lines.extend(["server.key", "dev.key"].map(|name| secret(folder, name)).into_iter().flatten());
     let store = match open_store(settings).await {
         Ok((store, _)) => store,
@@ -70,6 +72,22 @@ pub async fn examine(settings: &Settings, repair: bool) -> Vec<Line> {
         lines.push(Line::new("store", Level::Bad, chain(&error)));
     }
     lines
+}
+
+/// Whether the server of documents answers, where there is one.
+async fn qdrant(settings: &Settings) -> Option<Line> {
+    if settings.documents.engine != DocumentEngine::Qdrant {
+        return None;
+    }
+    let url = &settings.documents.qdrant.url;
+    Some(match qdrant_version(&documents::options(settings, None)).await {
+        Ok(version) => Line::new("qdrant", Level::Ok, format!("{version} answers at {url}")),
+        Err(error @ IndexError::Unavailable { .. }) => {
+            let text = format!("{url}: {error}; documents are not found until it answers");
+            Line::new("qdrant", Level::Warn, text)
+        }
+        Err(error) => Line::new("qdrant", Level::Bad, format!("{url}: {error}")),
+    })
 }
 
 fn mode(path: &Path) -> Option<u32> {

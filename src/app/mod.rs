@@ -4,6 +4,7 @@ mod admission;
 mod connections;
 mod copy;
 mod doctor;
+mod documents;
 mod error;
 mod limits;
 mod metrics;
@@ -25,10 +26,8 @@ use crate::api::{Admission, Calls, ObserveLayer, PageTokens};
 use crate::chance::{Chance as _, SystemChance};
 use crate::clock::SystemClock;
 use crate::config::{Embedding, EmbeddingModel, Engine, Settings, Traces};
-use crate::documents::{DocumentRecord, EmbeddedIndex, EmbeddedOptions};
 use crate::embed::{EmbedError, Embedder, Hashed, Kept, builtin::MiniLm};
 use crate::memory::{Memory, Partitions, StoreRecord};
-use crate::pool::Threads;
 use crate::proto::v1 as pb;
 use crate::storage::{
     MemStore, Store, StoreError,
@@ -37,14 +36,14 @@ use crate::storage::{
     sled::Sled,
 };
 use crate::telemetry::{ExportSettings, RequestIds, Spans, TenantTags};
+use documents::Documents;
+
 pub use copy::{Copied, CopyFolderError, copy_folder};
 pub use doctor::{Line, examine};
 pub use error::StartError;
 pub use limits::limits;
 pub use reindex::{Counts, ReindexError, Reindexed, reindex};
 
-/// The folder of the index of documents, in the data folder. It is made from the record.
-const INDEX_FOLDER: &str = "index";
 /// How long calls that are running may take to end; with closing the store this stays below 10 s.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
 
@@ -87,8 +86,8 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     if let Ok(program) = std::env::current_exe() {
         memory = memory.with_pdf_reader(program);
     }
-    let index = documents(settings, Arc::new(record)).await?;
-    memory = memory.with_documents(Arc::new(index.clone()));
+    let documents = Documents::open(settings, embedder.as_ref(), Arc::new(record)).await?;
+    memory = memory.with_documents(documents.index());
     if let Some(embedder) = embedder {
         memory = memory.with_embedder(embedder);
     }
@@ -117,7 +116,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let edge = server::Edge { calls, observe, admission: admission.clone() };
     let server = server::start(settings, listener, edge, durability, stopped.clone()).await?;
     let collected = settings.metrics_listen.is_some();
-    let tasks = tasks::start(&memory, &index, &admission, &stopped, collected);
+    let tasks = tasks::start(&memory, &documents, &admission, &stopped, collected);
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, engine = settings.engine.name(), %address, "serving");
     Ok(Running { address, dev_key, memory, admission, store, stop, server, tasks, spans })
@@ -126,22 +125,6 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
 fn spans(settings: &Traces) -> Result<Spans, StartError> {
     let Traces { endpoint, sample_ratio } = settings.clone();
     Spans::start(&ExportSettings { endpoint, sample_ratio }).map_err(StartError::Traces)
-}
-
-/// The index of documents, beside the record of a data folder or in memory.
-async fn documents(
-    settings: &Settings,
-    record: Arc<dyn DocumentRecord>,
-) -> Result<EmbeddedIndex, StartError> {
-    let folder = (settings.engine != Engine::Memory).then(|| settings.data.join(INDEX_FOLDER));
-    let options = EmbeddedOptions { folder, ..EmbeddedOptions::default() };
-    let open = move || EmbeddedIndex::open(options, record, Arc::new(Threads));
-    let opened = tokio::task::spawn_blocking(open).await.expect("opening does not panic");
-    let (index, why) = opened.map_err(StartError::Index)?;
-    if let Some(why) = why {
-        tracing::warn!("the index of documents is made anew: {why}");
-    }
-    Ok(index)
 }
 
 /// The embedder that the settings name.

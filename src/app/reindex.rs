@@ -8,8 +8,12 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream;
 
-use super::{INDEX_FOLDER, documents, error::StartError, open_store};
-use crate::config::{Engine, Settings};
+use super::{
+    documents::{INDEX_FOLDER, embedded},
+    error::StartError,
+    open_store,
+};
+use crate::config::{DocumentEngine, Engine, Settings};
 use crate::documents::{
     DocumentFilter, DocumentIndex as _, DocumentRecord, EmbeddedIndex, Entry, IndexError, Place,
     Question,
@@ -68,6 +72,12 @@ pub enum ReindexError {
     /// The engine keeps nothing in a folder.
     #[error("the engine `memory` keeps no index in a folder")]
     InMemory,
+    /// The index is on a server.
+    #[error(
+        "the index of documents is on Qdrant: a running server brings it to where the record is; \
+         remove its collection to have it made anew"
+    )]
+    OnServer,
     /// There is no data.
     #[error("`{folder}` holds no data of this program")]
     NoData {
@@ -92,7 +102,7 @@ impl ReindexError {
     /// Says whether another folder must be named, or the server be stopped first.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::InMemory | Self::NoData { .. } => true,
+            Self::InMemory | Self::OnServer | Self::NoData { .. } => true,
             Self::Start(StartError::Store(OpenError::InUse { .. })) => true,
             Self::Start(_) | Self::Remove(_) | Self::Index(_) | Self::Close(_) => false,
         }
@@ -110,6 +120,9 @@ pub async fn reindex(
 ) -> Result<Reindexed, ReindexError> {
     if settings.engine == Engine::Memory {
         return Err(ReindexError::InMemory);
+    }
+    if settings.documents.engine == DocumentEngine::Qdrant {
+        return Err(ReindexError::OnServer);
     }
     if !settings.data.join("FORMAT").exists() {
         return Err(ReindexError::NoData { folder: settings.data.display().to_string() });
@@ -144,7 +157,7 @@ async fn make(
     for place in &places {
         record.documents(place).await?.iter().for_each(|entry| made.record.add(entry));
     }
-    let index = documents(settings, record.clone()).await?;
+    let index = embedded(settings, record.clone()).await?;
     let mut looked_at = Counts::default();
     for place in &places {
         let entries = record.documents(place).await?;
@@ -163,7 +176,7 @@ async fn make(
     }
     index.compact().await?;
     drop(index);
-    let index = documents(settings, record).await?;
+    let index = embedded(settings, record).await?;
     index.reconcile().await?;
     made.searched = searched(&index, &places).await?;
     Ok(made)

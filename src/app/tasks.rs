@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::documents::Documents;
 use crate::admission::{Figures, Refused};
 use crate::api::Admission;
 use crate::documents::EmbeddedIndex;
@@ -32,11 +33,16 @@ const OBSERVE_EVERY: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
+/// How often the index of documents is asked whether it is behind, and how long it is left alone at
+/// the most after it could not be brought up to date: a server that comes back is told soon.
+const BEHIND_EVERY: Duration = Duration::from_secs(2);
+const BEHIND_RETRY_MAX: Duration = Duration::from_secs(10);
+
 /// Starts all of them; each ends soon after `stopped` turns true. Gauges are set while somebody
 /// collects them.
 pub(super) fn start(
     memory: &Arc<Memory>,
-    index: &EmbeddedIndex,
+    documents: &Documents,
     admission: &Arc<Admission>,
     stopped: &watch::Receiver<bool>,
     collected: bool,
@@ -49,12 +55,14 @@ pub(super) fn start(
         tokio::spawn(work(m(), a(), s())),
         tokio::spawn(forget(a(), s())),
         tokio::spawn(tend(m(), s())),
-        tokio::spawn(write_down(index.clone(), s())),
         tokio::spawn(erase(m(), s())),
         tokio::spawn(requeue(m(), s())),
     ];
+    if let Documents::Embedded(index) = documents {
+        tasks.push(tokio::spawn(write_down(index.clone(), s())));
+    }
     if collected {
-        tasks.push(tokio::spawn(observe(m(), index.clone(), a(), s())));
+        tasks.push(tokio::spawn(observe(m(), documents.clone(), a(), s())));
     }
     tasks
 }
@@ -126,19 +134,24 @@ async fn requeue(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
 async fn tend(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
     let mut pause = RETRY_FIRST;
     loop {
-        let idle = match memory.reconcile_documents().await {
+        // A stop does not wait for a server that is slow: the next start compares.
+        let mended = tokio::select! {
+            mended = memory.reconcile_documents() => mended,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let idle = match mended {
             Ok(_) => {
                 pause = RETRY_FIRST;
-                None
+                BEHIND_EVERY
             }
             Err(error) => {
                 tracing::warn!("the index of documents cannot be brought up to date: {error}");
-                pause = (pause * 2).min(RETRY_MAX);
-                Some(pause)
+                pause = (pause * 2).min(BEHIND_RETRY_MAX);
+                pause
             }
         };
         tokio::select! {
-            () = rest(idle) => {}
+            () = tokio::time::sleep(idle) => {}
             () = memory.documents_behind() => {}
             _ = stopped.wait_for(|stop| *stop) => return,
         }
@@ -224,7 +237,7 @@ async fn forget(admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
 /// Sets the gauges that nobody sets by doing something, until the stop.
 async fn observe(
     memory: Arc<Memory>,
-    index: EmbeddedIndex,
+    documents: Documents,
     admission: Arc<Admission>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -239,9 +252,7 @@ async fn observe(
         telemetry::tasks(tokio::runtime::Handle::current().metrics().num_alive_tasks());
         telemetry::observe_log();
         note_admission(&admission.figures());
-        let held = index.figures();
-        let tail = (held.waiting_chunks, held.waiting_bytes);
-        telemetry::index_holds(tail, held.segments, held.vectors_bytes);
+        documents.observe();
         if let Err(failure) = memory.observe().await {
             tracing::warn!(reason = failure.reason().text(), "jobs cannot be read: {failure}");
         }

@@ -2,6 +2,7 @@
 //! In: a file's text, environment variables, flags. Out: settings, or every mistake at once.
 //! Invariant: a key that is not in the table is refused, with the nearest name.
 
+mod documents;
 mod keys;
 mod layers;
 mod limits;
@@ -16,6 +17,7 @@ const THREADS_MAX: usize = 64;
 /// The longest time for files to hold something that was deleted: a year.
 const ERASE_AFTER_HOURS_MAX: u32 = 366 * 24;
 
+pub use documents::{DocumentEngine, Documents, QdrantSettings, Secret};
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, Mistake, Origin};
 pub use limits::Limits;
@@ -125,6 +127,8 @@ pub struct Settings {
     pub partitions_bytes: u64,
     /// How turns and questions are embedded.
     pub embedding: Embedding,
+    /// What finds documents.
+    pub documents: Documents,
     /// How many calls are taken at a time.
     pub limits: Limits,
     /// Whether a development key with all scopes is made at the first start.
@@ -167,6 +171,7 @@ impl Settings {
                 threads: read.value("embedding.threads", threads).unwrap_or_default(),
                 kept_in: None,
             },
+            documents: Documents::read(&mut read),
             limits: Limits::read(&mut read),
             dev_key: read.value("auth.dev_key", boolean).unwrap_or_default(),
             metrics_listen: read.value("metrics.listen", address),
@@ -275,6 +280,9 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
+/// Settings whose values are not shown.
+const SECRETS: [&str; 1] = ["documents.qdrant.api_key"];
+
 /// The settings as a TOML file, each with where it came from. It holds no secrets.
 pub fn print(layers: &Layers) -> String {
     let mut text = String::new();
@@ -287,6 +295,9 @@ pub fn print(layers: &Layers) -> String {
         }
         let _ = writeln!(text, "# {}", key.doc);
         match layers.get(key.path) {
+            Some((_, origin)) if SECRETS.contains(&key.path) => {
+                let _ = writeln!(text, "# {name} is set  # {origin}");
+            }
             Some((value, origin)) => {
                 let value = key.as_toml(value);
                 let _ = writeln!(text, "{name} = {value}  # {origin}");

@@ -110,3 +110,35 @@ fn what_is_printed_is_a_file_with_the_same_settings() {
     let again = Layers::default().with_file(&printed);
     assert_eq!(Settings::resolve(&again).unwrap(), Settings::resolve(&layers).unwrap());
 }
+
+#[test]
+fn the_key_of_a_server_is_taken_and_never_shown() {
+    let layers = Layers::default().with_file(
+        "[documents]\nengine = 'qdrant'\n[documents.qdrant]\napi_key = 'hush'\non_disk = true",
+    );
+    let settings = Settings::resolve(&layers).unwrap();
+    let key = settings.documents.qdrant.api_key.as_ref().unwrap();
+    assert_eq!(key.reveal(), "hush");
+    let shown = print(&layers);
+    assert!(shown.contains("# api_key is set  # file") && shown.contains("on_disk = true"));
+    for text in [shown, format!("{settings:?}")] {
+        assert!(!text.contains("hush"), "{text}");
+    }
+}
+
+#[test]
+fn a_server_of_documents_must_be_one() {
+    check(
+        "[documents]\nengine = 'solr'\n[documents.qdrant]\nurl = 'qdrant:6334'\nprefix = 'a/b'\n\
+         shards = 0\nsearch_ms = 0\napi_key = 'two words'",
+        &[],
+        &[
+            "`documents.engine` (file) must be `embedded` or `qdrant`",
+            "`documents.qdrant.search_ms` (file) must be 1 to 60000",
+            "`documents.qdrant.url` (file) must be http://HOST:PORT or https://HOST:PORT",
+            "`documents.qdrant.api_key` (file) must be ASCII without spaces",
+            "`documents.qdrant.prefix` (file) must be 1 to 64 characters of A-Z a-z 0-9 - _",
+            "`documents.qdrant.shards` (file) must be 1 to 1024",
+        ],
+    );
+}

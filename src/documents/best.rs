@@ -7,7 +7,7 @@ use crate::documents::Candidate;
 use crate::types::{DocumentId, Generation, Incarnation};
 
 /// Where a chunk stands, in the order in which candidates are given.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ChunkKey {
     pub(super) document: DocumentId,
     pub(super) ordinal: u32,

@@ -34,12 +34,23 @@ pub struct MemIndex {
     collections: RwLock<Collections>,
     /// Whether it was never brought to where the record is.
     lagging: AtomicBool,
+    /// The mean length of chunks, where it is not counted.
+    mean_words: Option<u64>,
 }
 
 impl MemIndex {
     /// An empty index of `record`, which lags until it is reconciled.
     pub fn new(record: Arc<dyn DocumentRecord>) -> Self {
-        Self { record, collections: RwLock::default(), lagging: AtomicBool::new(true) }
+        let (collections, lagging) = (RwLock::default(), AtomicBool::new(true));
+        Self { record, collections, lagging, mean_words: None }
+    }
+
+    /// The same, where chunks are taken to have so many words on average: the model of an engine
+    /// that cannot count them.
+    #[must_use]
+    pub fn with_mean_words(mut self, words: u64) -> Self {
+        self.mean_words = Some(words);
+        self
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Collections> {
@@ -98,7 +109,7 @@ impl DocumentIndex for MemIndex {
         let held: Vec<(&Place, &Held)> = asked
             .flat_map(|(place, documents)| documents.values().map(move |held| (place, held)))
             .collect();
-        let mut found = Scan::new(question, held).candidates();
+        let mut found = Scan::new(question, held, self.mean_words).candidates();
         found.lagging = self.lagging.load(Ordering::Acquire);
         Ok(found)
     }
@@ -161,10 +172,16 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(question: &'a Question<'a>, held: Vec<(&'a Place, &'a Held)>) -> Self {
+    fn new(
+        question: &'a Question<'a>,
+        held: Vec<(&'a Place, &'a Held)>,
+        mean_words: Option<u64>,
+    ) -> Self {
         let chunks = || held.iter().flat_map(|(_, held)| &held.terms);
-        let words = chunks().map(|chunk| u64::from(chunk.words)).sum();
-        let bm25 = Bm25::over(chunks().count() as u64, words);
+        let count = chunks().count() as u64;
+        let counted = || chunks().map(|chunk| u64::from(chunk.words)).sum();
+        let words = mean_words.map_or_else(counted, |mean| mean * count);
+        let bm25 = Bm25::over(count, words);
         let worths = question.words.map_or_else(Vec::new, |text| {
             let languages = languages(chunks());
             worths(&question_terms(text, question.language, &languages), bm25, chunks)

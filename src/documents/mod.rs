@@ -7,6 +7,7 @@ mod digest;
 mod embedded;
 mod fuse;
 mod mem;
+mod qdrant;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,9 @@ use async_trait::async_trait;
 pub use embedded::{EmbeddedFigures, EmbeddedIndex, EmbeddedOptions};
 pub use fuse::{Fused, FusionWeights, fuse};
 pub use mem::MemIndex;
+pub use qdrant::{
+    BreakerState, MEAN_WORDS, QdrantFigures, QdrantIndex, QdrantOptions, qdrant_version,
+};
 
 use crate::retrieve::TurnVectors;
 use crate::types::{DocumentId, Generation, Incarnation, Metadata, TenantId, Timestamp};
@@ -165,6 +169,15 @@ pub trait DocumentRecord: Send + Sync {
     async fn documents(&self, place: &Place) -> Result<Vec<Entry>, IndexError>;
     /// What is searched of each chunk of a content, by ordinal; `None` when it is gone.
     async fn texts(&self, place: &Place, entry: &Entry) -> Result<Option<Vec<String>>, IndexError>;
+    /// A document of a collection; none when it is gone.
+    async fn document(
+        &self,
+        place: &Place,
+        document: &DocumentId,
+    ) -> Result<Option<Entry>, IndexError> {
+        let all = self.documents(place).await?;
+        Ok(all.into_iter().find(|entry| entry.document == *document))
+    }
     /// The vectors of a content, each batch with the ordinal of its first.
     async fn vectors(&self, generation: Generation) -> Result<Vec<(u32, TurnVectors)>, IndexError>;
 }
@@ -196,11 +209,19 @@ pub trait DocumentIndex: Send + Sync {
     /// Answers a question. A collection that is unknown is empty.
     async fn search(&self, question: &Question<'_>) -> Result<Candidates, IndexError>;
 
+    /// Whether it knows that it is behind the record, so that reconciling is due: an engine that
+    /// may fail to take in what it is told.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     /// Brings the index to where the record is: what is missing is taken in, what is gone is
-    /// forgotten. Questions meanwhile say that it lags.
+    /// forgotten. An engine that knows what it lacks takes in that alone. Questions meanwhile say
+    /// that it lags.
     async fn reconcile(&self) -> Result<(), IndexError>;
 
     /// Writes down what is in memory only and merges what was deleted away, so that files hold no
-    /// word of what was removed before.
+    /// word of what was removed before. A server that keeps files of its own is told all that it
+    /// was not told yet; when it rids its files of it is its own matter.
     async fn compact(&self) -> Result<(), IndexError>;
 }

@@ -83,14 +83,15 @@ pub fn counting_terms(frequencies: &[u64]) -> Vec<usize> {
     kept
 }
 
-/// How much the second, third, … occurrence of a word in a chunk counts. At the upper end of what is
-/// usual (1.2 to 2.0): a chunk is long enough for what it is about to be named several times, and
-/// questions to documents are longer than those to a conversation, where this is 1.2.
+/// How much the second, third, … occurrence of a word in a chunk counts. At the upper end of what
+/// is usual (1.2 to 2.0): a chunk is long enough for what it is about to be named several times,
+/// and questions to documents are longer than those to a conversation, where this is 1.2.
 const CHUNK_K1: f64 = 2.0;
 /// How much the length of a chunk counts, 0 to 1.
 const CHUNK_B: f64 = 0.75;
 
-/// BM25 over a set of chunks (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework").
+/// BM25 over a set of chunks (Robertson and Zaragoza 2009, "The Probabilistic Relevance
+/// Framework").
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bm25 {
     chunks: u64,
@@ -98,6 +99,9 @@ pub struct Bm25 {
 }
 
 impl Bm25 {
+    /// What a term is worth, over how rare it is.
+    pub const WORTH_PER_RARITY: f64 = CHUNK_K1 + 1.0;
+
     /// Over so many chunks that have so many words together.
     pub fn over(chunks: u64, words: u64) -> Self {
         Self { chunks, mean_words: (words as f64 / chunks.max(1) as f64).max(1.0) }
@@ -107,7 +111,7 @@ impl Bm25 {
     pub fn worth(&self, frequency: u64) -> f64 {
         // Its languages are counted each by itself, so a term may seem to stand in more than all.
         let frequency = frequency.min(self.chunks) as usize;
-        rarity(frequency, self.chunks as usize) * (CHUNK_K1 + 1.0)
+        rarity(frequency, self.chunks as usize) * Self::WORTH_PER_RARITY
     }
 
     /// What the length of a chunk of so many words counts.

@@ -155,6 +155,14 @@ pub fn admission_bytes(of: &'static str, bytes: u64) {
     gauge!(names::ADMISSION_BYTES, "of" => of).set(bytes as f64);
 }
 
+/// Notes how the server of documents fares: what the breaker does (0 to 2), what is owed to it, and
+/// how many calls it did not answer since the start.
+pub fn documents_server(breaker: u8, owed: u64, failures: u64) {
+    gauge!(names::DOCUMENTS_BREAKER).set(f64::from(breaker));
+    gauge!(names::DOCUMENTS_OWED).set(owed as f64);
+    counter!(names::DOCUMENTS_FAILURES).absolute(failures);
+}
+
 /// Notes the end of an attempt at a job.
 pub fn job_ended(outcome: JobOutcome) {
     METERS.jobs[outcome as usize].increment(1);

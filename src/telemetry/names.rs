@@ -164,6 +164,12 @@ table! {
         "Entries of a cache.";
     CACHE_BYTES = "keepsake_cache_bytes", Kind::Gauge, ["cache"], "bytes",
         "Bytes of a cache that is bounded by bytes.";
+    DOCUMENTS_BREAKER = "keepsake_documents_breaker", Kind::Gauge, [], "0 to 2",
+        "Whether calls to the server of documents are made: 0 yes, 1 one tries, 2 none.";
+    DOCUMENTS_OWED = "keepsake_documents_owed", Kind::Gauge, [], "documents",
+        "Documents and collections that their server has to be told of; everything counts as one.";
+    DOCUMENTS_FAILURES = "keepsake_documents_failures_total", Kind::Counter, [], "calls",
+        "Calls that the server of documents did not answer.";
     SERVING = "keepsake_serving", Kind::Gauge, [], "0 or 1",
         "Whether the health service says SERVING.";
     BUILD_INFO = "keepsake_build_info", Kind::Gauge, ["embedding", "engine", "version"], "1",

@@ -52,3 +52,32 @@ fn the_example_of_the_readme_is_the_one_that_runs() {
     let append = append.split_once("\n\n").expect("another function follows").0;
     assert!(README.contains(append));
 }
+
+#[derive(serde::Deserialize)]
+struct Compose {
+    services: std::collections::BTreeMap<String, Service>,
+}
+
+#[derive(serde::Deserialize)]
+struct Service {
+    #[serde(default)]
+    image: String,
+    environment: std::collections::BTreeMap<String, String>,
+}
+
+#[test]
+fn what_compose_sets_are_settings_and_one_key_is_for_both() {
+    let compose = include_str!("../../deploy/compose.yaml");
+    let compose: Compose = serde_saphyr::from_str(compose).expect("it is YAML");
+    let ours = &compose.services["keepsake"].environment;
+    let unknown: Vec<_> =
+        ours.keys().filter(|name| !KEYS.iter().any(|key| key.env == name.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert_eq!(ours["KEEPSAKE_DOCUMENTS_ENGINE"], "qdrant");
+    let server = &compose.services["qdrant"];
+    let key = &server.environment["QDRANT__SERVICE__API_KEY"];
+    assert_eq!(&ours["KEEPSAKE_DOCUMENTS_QDRANT_API_KEY"], key);
+    let version = server.image.strip_prefix("qdrant/qdrant:v").expect("a version is pinned");
+    let page = include_str!("../../deploy/qdrant.md");
+    assert!(version.starts_with("1.") && page.contains("1.19"), "{version}");
+}

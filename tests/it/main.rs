@@ -17,6 +17,7 @@ mod documents_pdf;
 mod embed_contract;
 mod erasure;
 mod grpc;
+mod qdrant;
 mod reindex;
 mod sim;
 mod store_contract;

@@ -141,7 +141,7 @@ impl Memory {
     pub async fn reconcile_documents(&self) -> Result<bool, IndexError> {
         let Some(index) = &self.library.index else { return Ok(false) };
         let _alone = self.library.mending.lock().await;
-        if !self.library.behind.swap(false, Relaxed) {
+        if !self.library.behind.swap(false, Relaxed) && !index.is_behind() {
             return Ok(false);
         }
         let mended = index.reconcile().await;

@@ -13,7 +13,7 @@ use crate::record::{
 };
 use crate::retrieve::TurnVectors;
 use crate::storage::{Read, Row, Store};
-use crate::types::{CollectionId, Generation};
+use crate::types::{CollectionId, DocumentId, Generation};
 
 /// How many rows are read at a time.
 const PAGE_ROWS: usize = 4_096;
@@ -85,6 +85,24 @@ impl DocumentRecord for StoreRecord {
             entries.push(entry(&spot, &row));
         }
         Ok(entries)
+    }
+
+    async fn document(
+        &self,
+        place: &Place,
+        document: &DocumentId,
+    ) -> Result<Option<Entry>, IndexError> {
+        let key = keys::document(place.collection, document);
+        let found = self.read(vec![Read::get(key)]).await?.remove(0);
+        let Some(found) = found.first() else { return Ok(None) };
+        let row = decode::<DocumentRow>(&found.value).map_err(record_error)?;
+        let spot = Spot {
+            tenant: place.tenant.clone(),
+            // The name of the collection is part of no entry.
+            collection: CollectionId::parse("any").expect("it is an id"),
+            document: document.clone(),
+        };
+        Ok(Some(entry(&spot, &row)))
     }
 
     async fn texts(&self, place: &Place, entry: &Entry) -> Result<Option<Vec<String>>, IndexError> {

@@ -198,7 +198,8 @@ async fn answers(client: &Client, writers: &[Writer]) -> BTreeMap<String, Answer
     all
 }
 
-/// An answer that lacks nothing. What is embedded is in the record a moment before the index has it.
+/// An answer that lacks nothing. What is embedded is in the record a moment before the index has
+/// it.
 async fn whole(client: &Client, request: pb::SearchRequest) -> pb::SearchResponse {
     for _ in 0..LOOKS_MAX {
         let found = client.memory.clone().search(request.clone()).await.unwrap().into_inner();
@@ -271,10 +272,11 @@ async fn run(engine: &'static str, rounds: u64, seed: u64) -> Figures {
     figures
 }
 
-/// No document that was acknowledged is lost, none is half of one and half of another, and the index
-/// finds what is there and nothing else, wherever the process is killed.
+/// No document that was acknowledged is lost, none is half of one and half of another, and the
+/// index finds what is there and nothing else, wherever the process is killed.
 ///
-/// `KEEPSAKE_CRASH_ROUNDS=100 cargo test --test it crash::documents -- --nocapture` is the long run;
+/// `KEEPSAKE_CRASH_ROUNDS=100 cargo test --test it crash::documents -- --nocapture` is the long
+/// run;
 /// `KEEPSAKE_CRASH_SEED` decides who sends what, and when the process dies.
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_are_whole_and_found_wherever_the_process_is_killed() {

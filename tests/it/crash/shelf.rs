@@ -76,8 +76,8 @@ impl Shelf {
         }
     }
 
-    /// Sends a write; `acknowledged` becomes how many bytes of a document are durable. The writes of
-    /// a document go on after `upload`, an id and how many bytes of it are there.
+    /// Sends a write; `acknowledged` becomes how many bytes of a document are durable. The writes
+    /// of a document go on after `upload`, an id and how many bytes of it are there.
     pub async fn send(
         &self,
         client: &Client,

@@ -1,18 +1,21 @@
 //! Engines with a record that the test writes, and short words for what the tests do with them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use keepsake::documents::{
     Candidate, Candidates, DocumentFilter, DocumentIndex, DocumentRecord, EmbeddedIndex,
-    EmbeddedOptions, Entry, IndexError, MemIndex, Place, Question,
+    EmbeddedOptions, Entry, IndexError, MEAN_WORDS, MemIndex, Place, QdrantIndex, QdrantOptions,
+    Question,
 };
 use keepsake::pool::{Inline, Threads};
 use keepsake::retrieve::TurnVectors;
 use keepsake::types::{DocumentId, Generation, Incarnation, TenantId, Timestamp};
 use tempfile::TempDir;
+
+use crate::qdrant::{Leftovers, Server, prefix, real_qdrant};
 
 /// The documents of a collection with their texts.
 type Documents = BTreeMap<DocumentId, (Entry, Vec<String>)>;
@@ -83,13 +86,35 @@ impl Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Mem,
+    /// The model of an engine that takes the mean length of chunks for a constant.
+    MemOfMean,
     /// With files in memory, computing where it is asked.
     Ram,
     /// With files in a folder, computing on threads.
     Disk,
+    /// A server of tests.
+    Qdrant,
+    /// The server that the environment names.
+    RealQdrant,
 }
 
-pub const ENGINES: [Engine; 3] = [Engine::Mem, Engine::Ram, Engine::Disk];
+impl Engine {
+    /// The model that says what it says.
+    pub fn model(self) -> Self {
+        if self.is_qdrant() { Self::MemOfMean } else { Self::Mem }
+    }
+
+    pub fn is_qdrant(self) -> bool {
+        matches!(self, Self::Qdrant | Self::RealQdrant)
+    }
+}
+
+/// All that are there.
+pub fn engines() -> Vec<Engine> {
+    let mut engines = vec![Engine::Mem, Engine::Ram, Engine::Disk, Engine::Qdrant];
+    engines.extend(real_qdrant().map(|_| Engine::RealQdrant));
+    engines
+}
 
 /// An engine with its record.
 pub struct Rig {
@@ -97,8 +122,14 @@ pub struct Rig {
     pub record: Arc<Record>,
     pub index: Box<dyn DocumentIndex>,
     pub embedded: Option<EmbeddedIndex>,
+    pub qdrant: Option<QdrantIndex>,
+    pub server: Option<Server>,
     pub folder: TempDir,
     pub exact_chunks_max: usize,
+    /// How the index on a server is set up.
+    pub options: QdrantOptions,
+    /// What goes with it on a server of somebody else.
+    _leftovers: Option<Leftovers>,
 }
 
 impl Rig {
@@ -108,11 +139,49 @@ impl Rig {
     }
 
     pub async fn with(engine: Engine, exact_chunks_max: usize) -> Self {
-        let record = Arc::new(Record::default());
-        let folder = TempDir::new().unwrap();
-        let (index, embedded) = open(engine, &record, folder.path(), exact_chunks_max);
-        index.reconcile().await.unwrap();
-        Self { engine, record, index, embedded, folder, exact_chunks_max }
+        Self::set_up(engine, exact_chunks_max, 2, |_| {}).await
+    }
+
+    /// The same for vectors of so many numbers, which only an index on a server has to know.
+    pub async fn sized(engine: Engine, size: usize) -> Self {
+        Self::set_up(engine, 50_000, size, |_| {}).await
+    }
+
+    /// The same with other options of an index on a server.
+    pub async fn set_up(
+        engine: Engine,
+        exact_chunks_max: usize,
+        size: usize,
+        change: impl FnOnce(&mut QdrantOptions),
+    ) -> Self {
+        let server = (engine == Engine::Qdrant).then(Server::start);
+        let real = if engine == Engine::RealQdrant { real_qdrant() } else { None };
+        let url = server.as_ref().map(Server::url).or_else(|| real.clone());
+        let mut options = QdrantOptions {
+            url: url.unwrap_or_default(),
+            prefix: prefix(),
+            model: Some(("test".into(), size)),
+            // A machine of tests is busy with many of them.
+            search_max: Duration::from_secs(20),
+            ..QdrantOptions::default()
+        };
+        change(&mut options);
+        let leftovers = real.map(|url| Leftovers::of(&url, &options.prefix));
+        let mut rig = Self {
+            engine,
+            record: Arc::new(Record::default()),
+            index: Box::new(MemIndex::new(Arc::new(Record::default()))),
+            embedded: None,
+            qdrant: None,
+            server,
+            folder: TempDir::new().unwrap(),
+            exact_chunks_max,
+            options,
+            _leftovers: leftovers,
+        };
+        rig.start();
+        rig.index.reconcile().await.unwrap();
+        rig
     }
 
     /// Ends the engine without a word and starts another one on its files and record.
@@ -129,8 +198,35 @@ impl Rig {
     }
 
     pub fn start(&mut self) {
-        let (path, most) = (self.folder.path(), self.exact_chunks_max);
-        (self.index, self.embedded) = open(self.engine, &self.record, path, most);
+        let record = Arc::clone(&self.record) as Arc<dyn DocumentRecord>;
+        let exact_chunks_max = self.exact_chunks_max;
+        let options =
+            |folder| EmbeddedOptions { folder, exact_chunks_max, ..EmbeddedOptions::default() };
+        let embedded = match self.engine {
+            Engine::Mem => {
+                self.index = Box::new(MemIndex::new(record));
+                return;
+            }
+            Engine::MemOfMean => {
+                self.index = Box::new(MemIndex::new(record).with_mean_words(MEAN_WORDS));
+                return;
+            }
+            Engine::Qdrant | Engine::RealQdrant => {
+                let pool = Arc::new(Inline);
+                let qdrant = QdrantIndex::new(self.options.clone(), record, pool).unwrap();
+                self.index = Box::new(qdrant.clone());
+                self.qdrant = Some(qdrant);
+                return;
+            }
+            Engine::Ram => EmbeddedIndex::open(options(None), record, Arc::new(Inline)),
+            Engine::Disk => {
+                let folder = Some(self.folder.path().to_owned());
+                EmbeddedIndex::open(options(folder), record, Arc::new(Threads))
+            }
+        };
+        let (embedded, _) = embedded.unwrap();
+        self.index = Box::new(embedded.clone());
+        self.embedded = Some(embedded);
     }
 
     pub async fn put(&self, place: &Place, entry: Entry, texts: &[&str]) {
@@ -177,26 +273,6 @@ impl Rig {
         let question = Question { tenant, collections, words, language, vector, filter, most };
         self.index.search(&question).await.unwrap()
     }
-}
-
-fn open(
-    engine: Engine,
-    record: &Arc<Record>,
-    path: &Path,
-    exact_chunks_max: usize,
-) -> (Box<dyn DocumentIndex>, Option<EmbeddedIndex>) {
-    let record = Arc::clone(record) as Arc<dyn DocumentRecord>;
-    let options =
-        |folder| EmbeddedOptions { folder, exact_chunks_max, ..EmbeddedOptions::default() };
-    let embedded = match engine {
-        Engine::Mem => return (Box::new(MemIndex::new(record)), None),
-        Engine::Ram => EmbeddedIndex::open(options(None), record, Arc::new(Inline)),
-        Engine::Disk => {
-            EmbeddedIndex::open(options(Some(path.to_owned())), record, Arc::new(Threads))
-        }
-    };
-    let (embedded, _) = embedded.unwrap();
-    (Box::new(embedded.clone()), Some(embedded))
 }
 
 pub fn name(candidate: &Candidate) -> String {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::{BodyExt as _, Full};
 use keepsake::app::{Running, start};
-use keepsake::config::{Layers, Settings};
+use keepsake::config::{DocumentEngine, Layers, Settings};
 use keepsake::proto::v1 as pb;
 use keepsake::proto::v1::document_service_client::DocumentServiceClient;
 use keepsake::proto::v1::memory_service_client::MemoryServiceClient;
@@ -20,6 +20,8 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 use tower::Service as _;
+
+use crate::qdrant::{Leftovers, Server, prefix};
 
 /// Sends the API key with each call.
 #[derive(Clone)]
@@ -41,6 +43,8 @@ pub type Tenants = TenantServiceClient<InterceptedService<Channel, Key>>;
 pub struct Service {
     running: Running,
     channel: Channel,
+    /// A server beside it, and what goes with the test.
+    _beside: Option<(Server, Option<Leftovers>)>,
 }
 
 pub fn settings(folder: &Path, engine: &str) -> Settings {
@@ -71,11 +75,24 @@ impl Service {
         Self::start(&settings(folder, engine)).await
     }
 
+    /// A server on the memory engine with its documents on Qdrant: at this URL, or of tests.
+    pub async fn on_qdrant(url: Option<String>) -> Self {
+        let server = Server::start();
+        let mut settings = settings(Path::new("unused"), "memory");
+        settings.documents.engine = DocumentEngine::Qdrant;
+        settings.documents.qdrant.prefix = prefix();
+        settings.documents.qdrant.search_max = std::time::Duration::from_secs(20);
+        settings.documents.qdrant.url = url.clone().unwrap_or_else(|| server.url());
+        let leftovers = url.map(|url| Leftovers::of(&url, &settings.documents.qdrant.prefix));
+        let service = Self::start(&settings).await;
+        Self { _beside: Some((server, leftovers)), ..service }
+    }
+
     /// A server with these settings.
     pub async fn start(settings: &Settings) -> Self {
         let running = start(settings).await.expect("the server starts");
         let channel = connect(&running).await;
-        Self { running, channel }
+        Self { running, channel, _beside: None }
     }
 
     pub fn dev_key(&self) -> &str {

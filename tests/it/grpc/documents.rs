@@ -8,6 +8,30 @@ use tonic::{Code, Status};
 use super::Service;
 use super::client::{Documents, reason, uuid};
 
+/// The same claims of a service with its documents on a Qdrant server: of tests, or the real one.
+macro_rules! on_qdrant {
+    ($($claim:ident)*) => {
+        mod on_qdrant {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                super::$claim(crate::grpc::Service::on_qdrant(None).await).await;
+                if let Some(url) = crate::qdrant::real_qdrant() {
+                    super::$claim(crate::grpc::Service::on_qdrant(Some(url)).await).await;
+                }
+            })*
+        }
+    };
+}
+
+on_qdrant! {
+    a_document_is_found_by_its_words_and_read_back_byte_for_byte
+    the_same_bytes_again_change_nothing_and_other_bytes_replace_them
+    an_upload_that_was_cut_goes_on_where_it_was
+    what_was_deleted_is_not_found
+    a_document_is_its_tenants_alone
+    the_same_request_is_one_document
+}
+
 on_engines! {
     a_document_is_found_by_its_words_and_read_back_byte_for_byte
     a_document_that_is_refused_does_not_end_the_stream
@@ -19,7 +43,7 @@ on_engines! {
     faulty_parts_are_refused_with_a_reason
 }
 
-fn header(id: &str) -> pb::DocumentHeader {
+pub fn header(id: &str) -> pb::DocumentHeader {
     pb::DocumentHeader {
         collection: "notes".into(),
         document_id: id.into(),
@@ -72,14 +96,14 @@ async fn answers(
 }
 
 /// The last answer to a document that is sent whole.
-async fn sent(client: &mut Documents, header: pb::DocumentHeader, bytes: &[u8]) -> Answer {
+pub async fn sent(client: &mut Documents, header: pb::DocumentHeader, bytes: &[u8]) -> Answer {
     let (mut all, ended) = answers(client, whole(header, bytes, 1_000)).await;
     ended.expect("the stream ends well");
     all.pop().expect("each document is answered")
 }
 
 #[track_caller]
-fn done(answer: Answer) -> pb::IngestDone {
+pub fn done(answer: Answer) -> pb::IngestDone {
     match answer {
         Answer::Done(done) => done,
         other => panic!("{other:?}"),
@@ -94,7 +118,7 @@ fn failed(answer: Answer) -> pb::IngestFailed {
     }
 }
 
-async fn found(service: &Service, query: &str) -> Vec<pb::DocumentHit> {
+pub async fn found(service: &Service, query: &str) -> Vec<pb::DocumentHit> {
     let request = pb::SearchRequest {
         query: query.into(),
         collections: vec!["notes".into()],

@@ -32,7 +32,7 @@ mod conversation;
 mod copies;
 mod credentials;
 mod crowd;
-mod documents;
+pub mod documents;
 mod editing;
 mod limits;
 mod overload;
@@ -43,4 +43,4 @@ mod statuses;
 mod tenants;
 mod versions;
 
-use client::Service;
+pub use client::Service;
