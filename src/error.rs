@@ -205,8 +205,10 @@ impl Failure {
     /// details, beyond which it loses the code and the reason too.
     pub fn invalid(violations: Vec<Violation>) -> Self {
         let fields: Vec<_> = violations.iter().map(|v| format!("`{}`", v.field)).collect();
+        let each = || fields.iter().zip(&violations).map(|(f, v)| format!("{f} {}", v.description));
         let message = match fields.len() {
-            1 => format!("{} {}", fields[0], violations[0].description),
+            1 => each().collect(),
+            n @ 2..=4 => format!("{n} faulty fields: {}", each().collect::<Vec<_>>().join("; ")),
             n if n <= 8 => format!("{n} faulty fields: {}", fields.join(", ")),
             n => format!("{n} faulty fields, the first ones: {}", fields[..8].join(", ")),
         };

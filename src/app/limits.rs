@@ -2,8 +2,8 @@
 
 use super::connections::PREFACE_MAX;
 use super::server::{
-    CONNECTION_AGE_MAX, CONNECTION_GRACE, HEADER_BYTES_MAX, KEEPALIVE_EVERY, KEEPALIVE_TIMEOUT,
-    RESETS_MAX, STREAMS_MAX,
+    CONNECTION_AGE_MAX, CONNECTION_GRACE, CONNECTION_WINDOW_BYTES, HEADER_BYTES_MAX,
+    KEEPALIVE_EVERY, KEEPALIVE_TIMEOUT, RESETS_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::api::{LimitRow, STALLED, bytes, number, request_limits};
 use crate::embed::builtin::{BACKGROUND_MAX, QUERIES_MAX};
@@ -66,6 +66,18 @@ fn connection() -> Vec<LimitRow> {
             "calls at a time",
             number(STREAMS_MAX.into()),
             "clients wait; a stream more is refused",
+        ),
+        row(
+            "bytes of a call that wait to be read",
+            bytes(STREAM_WINDOW_BYTES.into()),
+            "clients wait",
+        ),
+        row(
+            "bytes of all calls that wait to be read",
+            bytes(CONNECTION_WINDOW_BYTES.into()),
+            "clients wait; when the frames are so small that what they take beside their bytes \
+             is half of this, the connection is ended (`too_many_data_frames`): send fewer streams \
+             of tiny documents at a time",
         ),
         row(
             "the headers of a call",

@@ -26,6 +26,12 @@ use crate::telemetry;
 
 /// Calls at a time on one connection.
 pub(super) const STREAMS_MAX: u32 = 64;
+/// How many bytes of a stream, and of a connection, may wait to be read. That of the connection is
+/// also what limits frames: HTTP/2 ends a connection whose small frames would take more memory than
+/// half of it beside their bytes (h2, `data_frame_budget`), and one stream of documents of a few
+/// bytes each must not come near that.
+pub(super) const STREAM_WINDOW_BYTES: u32 = 512 << 10;
+pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// A connection on which nothing is heard for this long is asked whether it lives.
 pub(super) const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -117,7 +123,8 @@ fn server(settings: &Settings) -> Result<Server, StartError> {
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .http2_adaptive_window(Some(true))
+        .initial_stream_window_size(Some(STREAM_WINDOW_BYTES))
+        .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
         .http2_max_header_list_size(Some(HEADER_BYTES_MAX))
         .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
         .max_connection_age(CONNECTION_AGE_MAX)

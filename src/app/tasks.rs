@@ -203,7 +203,8 @@ async fn erase(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
         pause = match erased {
             Ok(Erasing::Done) => {
                 telemetry::erasure_ended("done");
-                tracing::info!("the files hold nothing of what was deleted before");
+                let before = memory.files_state().erased_before.map(|at| at.0);
+                tracing::info!(before_unix_ms = before, "the files hold nothing deleted before");
                 None
             }
             Ok(Erasing::Never) => None,

@@ -34,6 +34,12 @@ const FENCE: &str = "memory";
 /// What stands for the `<` of a look-alike.
 const ESCAPED: &str = "&lt;";
 
+/// What stands for the `[` of a look-alike of a mark.
+const MARK_ESCAPED: &str = "&#91;";
+
+/// What ends a line for a reader.
+const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+
 /// Where words of a passage were cut off.
 const CUT: &str = "[…]";
 
@@ -130,6 +136,31 @@ pub(super) fn escape(text: &str) -> (Cow<'_, str>, bool) {
         if rest.get(..FENCE.len()).is_some_and(|word| word.eq_ignore_ascii_case(FENCE)) {
             escaped.push_str(&text[done..at]);
             escaped.push_str(ESCAPED);
+            done = at + 1;
+        }
+    }
+    if done == 0 {
+        return (Cow::Borrowed(text), false);
+    }
+    escaped.push_str(&text[done..]);
+    (Cow::Owned(escaped), true)
+}
+
+/// Escapes the bracket of every line that begins as the mark of a passage does: a number in
+/// brackets. A document must not say where its words are from.
+pub(super) fn escape_marks(text: &str) -> (Cow<'_, str>, bool) {
+    let mut escaped = String::new();
+    let (mut done, mut start) = (0, 0);
+    for line in text.split_inclusive(LINE_ENDS) {
+        let words = line.trim_start();
+        let at = start + line.len() - words.len();
+        start += line.len();
+        let digits = words.strip_prefix('[').map(|rest| rest.trim_start_matches(char::is_numeric));
+        let is_mark =
+            digits.is_some_and(|rest| rest.starts_with(']') && words.len() - rest.len() > 1);
+        if is_mark {
+            escaped.push_str(&text[done..at]);
+            escaped.push_str(MARK_ESCAPED);
             done = at + 1;
         }
     }

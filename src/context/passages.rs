@@ -60,9 +60,14 @@ pub(super) fn part<'a>(passage: &Passage<'a>, start: u64, end: u64) -> &'a str {
     &text[from..to]
 }
 
-/// A text as the section shows it, and whether a look-alike of the fence was escaped in it.
+/// A text as the section shows it, and whether a look-alike of the fence or of a mark was escaped
+/// in it.
 pub(super) fn body(text: &str) -> (Cow<'_, str>, bool) {
-    let (text, escaped) = block::escape(text);
+    let (text, fence) = block::escape(text);
+    let (text, escaped) = match block::escape_marks(&text) {
+        (Cow::Owned(text), _) => (Cow::Owned(text), true),
+        (Cow::Borrowed(_), _) => (text, fence),
+    };
     let ends = text.ends_with('\n');
     (if ends { text } else { Cow::Owned(text.into_owned() + "\n") }, escaped)
 }

@@ -286,7 +286,7 @@ impl Memory {
         let named = !request.collections.is_empty();
         let default = &policy.documents.default_collections;
         let collections = if named { &request.collections } else { default };
-        if collections.is_empty() {
+        if collections.is_empty() || shares(request, policy).1 == Some(0) {
             return Ok(FoundDocuments::default());
         }
         let query = question(corpus, request);

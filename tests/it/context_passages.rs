@@ -172,6 +172,11 @@ pub fn check_documents(library: &Library, input: &Input<'_>, context: &Context) 
     let Some(first) = section.items.first() else { return };
     let block = block(context, input, first);
     check_fences(block);
+    let is_mark = |line: &&str| {
+        let number = line.trim_start().strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        number.is_some_and(|(number, _)| number.parse::<u64>().is_ok())
+    };
+    assert_eq!(block.lines().filter(is_mark).count(), section.items.len(), "{block:?}");
     check_order(&section.items);
     let (_, mut rest) = block.split_once('\n').expect("the fence is a line");
     for (at, (item, citation)) in section.items.iter().zip(&cited).enumerate() {
@@ -192,11 +197,16 @@ pub fn check_documents(library: &Library, input: &Input<'_>, context: &Context) 
     assert_eq!(rest, "</memory>\n");
 }
 
-/// What comes after `words`, of which some `<` may be escaped.
+/// What comes after `words`, of which some `<` and `[` may be escaped.
 fn after<'a>(shown: &'a str, words: &str) -> &'a str {
     let mut rest = shown;
     for c in words.chars() {
-        let same = rest.strip_prefix(c).or_else(|| rest.strip_prefix("&lt;").filter(|_| c == '<'));
+        let stands_for = match c {
+            '<' => "&lt;",
+            '[' => "&#91;",
+            _ => "\0",
+        };
+        let same = rest.strip_prefix(c).or_else(|| rest.strip_prefix(stands_for));
         rest = same.unwrap_or_else(|| panic!("{words:?} is not what {shown:?} begins with"));
     }
     rest

@@ -161,6 +161,8 @@ fn part_failure(refused: PartRefused, upload: &UploadRow) -> Failure {
 
 /// More or fewer bytes came than the header says.
 pub(super) fn bytes_mismatch(upload: &UploadRow) -> Failure {
-    let message = format!("the header says `{}` bytes", upload.header.bytes);
+    let UploadRow { header, bytes_durable, .. } = upload;
+    let message =
+        format!("the header says `{}` bytes, `{bytes_durable}` came before this", header.bytes);
     Failure::new(Reason::BytesMismatch, message)
 }

@@ -1,5 +1,6 @@
 //! Documents come in over a stream, are found, are read back byte for byte, and go.
 
+use futures::StreamExt as _;
 use keepsake::proto::v1 as pb;
 use keepsake::proto::v1::ingest_documents_request::Message;
 use keepsake::proto::v1::ingest_documents_response::Message as Answer;
@@ -41,6 +42,7 @@ on_engines! {
     a_document_is_its_tenants_alone
     the_same_request_is_one_document
     faulty_parts_are_refused_with_a_reason
+    many_small_documents_are_sent_without_waiting
 }
 
 pub fn header(id: &str) -> pb::DocumentHeader {
@@ -320,6 +322,21 @@ async fn the_same_request_is_one_document(service: Service) {
     assert_eq!(read(&service, "a", pb::DocumentView::Bytes).await, b"Changed since.");
     let reused = failed(sent(&mut client, named(), b"Something else.").await);
     assert_eq!(reused.reason, "REQUEST_ID_REUSED");
+}
+
+async fn many_small_documents_are_sent_without_waiting(service: Service) {
+    // Each message is a frame of its own: they do not come all at once.
+    let messages = (0..600).flat_map(|n| whole(header(&format!("d{n}")), b"A short rule.", 100));
+    let apart = futures::stream::iter(messages).then(|message| async {
+        tokio::task::yield_now().await;
+        message
+    });
+    let mut stream = service.documents().ingest_documents(apart).await.unwrap().into_inner();
+    let mut whole = 0;
+    while let Some(answer) = stream.message().await.unwrap() {
+        whole += usize::from(matches!(answer.message, Some(Answer::Done(_))));
+    }
+    assert_eq!(whole, 600);
 }
 
 async fn faulty_parts_are_refused_with_a_reason(service: Service) {

@@ -24,6 +24,7 @@ async fn converse(server: &Server) {
         memory.append_turns(append("s", vec![user("My train leaves at 7:42.")])).await.unwrap();
         memory.build_context(context("s", "When does my train leave?", 1_000)).await.unwrap();
     }
+    ingest(server, &mut memory).await;
     let gone = pb::GetSessionRequest { session_id: "gone".into() };
     memory.get_session(gone).await.unwrap_err();
     let mut tenants = server.tenants().await;
@@ -38,7 +39,6 @@ async fn converse(server: &Server) {
     tenants.update_tenant(update).await.unwrap();
     memory.build_context(context("s", "When does my train leave?", 1_000)).await.unwrap();
     raw(server.channel().await, &server.key, "/made.up/Method", &[]).await;
-    ingest(server, &mut memory).await;
 }
 
 /// A document, one that is refused, and a question to it.
