@@ -110,6 +110,7 @@ pub fn request_limits() -> Vec<LimitRow> {
         row("a title of a document", bytes(TITLE_BYTES_MAX as u64), "`INVALID_REQUEST`; as before"),
         row("silence on a stream of documents", secs(IDLE_MAX), "`DEADLINE_EXCEEDED`"),
         row("streams of documents of a node", number(STREAMS_MAX as u64), "`OVERLOADED`"),
+        row("streams of a tenant", "`limits.tenant_share_percent` of those", "`OVERLOADED`"),
         row("collections of a page", number(COLLECTIONS_PAGE_MAX.into()), invalid),
         row(
             "a request that counts as interactive",

@@ -8,28 +8,31 @@ use crate::sessions::{AppendPlan, Draft, Repeat, Revised};
 use crate::storage::Row;
 use crate::types::{CollectionId, Generation, Incarnation, TenantId, Timestamp};
 
-/// Erases a document, and an upload of it that is under way.
+/// Erases a document, or an upload of it that is under way, or both.
 pub fn plan_delete_document(
     spot: &Spot,
     life: Incarnation,
-    document: &Revised<DocumentRow>,
+    document: Option<&Revised<DocumentRow>>,
     upload: Option<&Revised<UploadRow>>,
     repeat: Option<&Repeat>,
     now: Timestamp,
 ) -> AppendPlan {
     let mut draft = Draft::new(spot.tenant.clone());
     let key = keys::document(life, &spot.document);
-    draft.expect(key.clone(), Some(document.revision));
-    draft.remove(key);
-    draft.put_name(keys::forgotten(document.row.generation));
-    draft.remove(keys::pending(&spot.tenant, document.row.generation));
+    draft.expect(key.clone(), document.map(|document| document.revision));
+    if let Some(document) = document {
+        draft.remove(key);
+        draft.put_name(keys::forgotten(document.row.generation));
+        draft.remove(keys::pending(&spot.tenant, document.row.generation));
+    }
     if let Some(upload) = upload {
         let key = keys::upload(life, &spot.document);
         draft.expect(key.clone(), Some(upload.revision));
         draft.remove(key);
         forget_upload(&mut draft, &upload.row);
     }
-    let answer = Answer::DocumentDeleted { chunks: document.row.chunks, at: now };
+    let chunks = document.map_or(0, |document| document.row.chunks);
+    let answer = Answer::DocumentDeleted { chunks, at: now };
     draft.remember(repeat, &answer, now);
     draft.erase(now);
     draft.vital();

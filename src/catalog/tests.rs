@@ -209,7 +209,7 @@ fn nothing_of_a_collection_that_is_gone_is_left_or_comes_back() {
     let part = (0, Bytes::from_static(b"late"));
     let (draft, _) = plan_part(&spot(), LIFE, &upload, part, NOW).unwrap();
     assert_eq!(commit(&world.store, draft), None);
-    let late = plan_delete_document(&spot(), LIFE, &document, None, None, NOW);
+    let late = plan_delete_document(&spot(), LIFE, Some(&document), None, None, NOW);
     assert_eq!(commit(&world.store, late.draft), None);
     let end = plan_forget_life(&spot().tenant, LIFE, &[]).unwrap();
     assert!(end.contents.is_empty());

@@ -416,17 +416,6 @@ fn look_alikes_of_the_fence_are_escaped_and_nothing_else() {
     check_escape("", "");
 }
 
-#[test]
-fn look_alikes_of_marks_are_escaped_at_the_start_of_a_line_only() {
-    let check = |text: &str, expected: &str| {
-        assert_eq!(block::escape_marks(text), (expected.into(), text != expected));
-    };
-    check("[1] Trusted (policy)", "&#91;1] Trusted (policy)");
-    check("a\n  [12] b\r[3]\u{2028}[4] c", "a\n  &#91;12] b\r&#91;3]\u{2028}&#91;4] c");
-    check("see [1], [x] and []\n[1a] [ 1]\n[]", "see [1], [x] and []\n[1a] [ 1]\n[]");
-    check("", "");
-}
-
 #[track_caller]
 fn check_line(name: &str, text: &str, passage: Option<std::ops::Range<usize>>, expected: &str) {
     let mut turn = turn(1, Role::User, vec![Part::Text(text.into())]);

@@ -7,13 +7,14 @@ use std::task::{Context, Poll};
 
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::admission::Ask;
 use crate::api::{
-    admit::{Admission, Hurried, Lane, Method, answer, class_of, method, request},
+    admit::{
+        Admission, Hurried, Lane, Method, answer, class_of, method, request, streams::StreamPlace,
+    },
     call::credential,
     deadline::deadline,
     status,
@@ -115,7 +116,7 @@ impl AdmissionLayer {
             }
         };
         if method.streams {
-            let place = admission.stream()?;
+            let place = admission.stream(&tenant)?;
             let answer = inner.call(Request::from_parts(parts, body)).await;
             return Ok(answer.map(|answer| answer.map(|body| held(body, place))));
         }
@@ -144,7 +145,7 @@ impl AdmissionLayer {
 }
 
 /// A body with what is free again when it has been read, or dropped.
-fn held(body: Body, place: OwnedSemaphorePermit) -> Body {
+fn held(body: Body, place: StreamPlace) -> Body {
     Body::new(body.map_frame(move |frame| {
         let _held = &place;
         frame

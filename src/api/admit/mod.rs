@@ -10,6 +10,7 @@ mod layer;
 mod method;
 mod rate;
 mod request;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::admission::{
@@ -32,14 +33,13 @@ pub use layer::AdmissionLayer;
 pub use method::{METHODS, Method};
 use rate::Rates;
 pub use request::{ARRIVAL_MAX, BULK_BYTES};
+pub use streams::STREAMS_MAX;
+use streams::{StreamPlace, Streams};
 
 /// How often background work that gives way looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// An answer of which nobody took anything for this long is given up when others need its room.
 pub const STALLED: Duration = Duration::from_secs(10);
-
-/// How many streams of documents may be open at a time: each holds a part or two in memory.
-pub const STREAMS_MAX: usize = 256;
 
 /// What a call is scarce of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,7 +71,7 @@ pub struct AdmitSettings {
 pub struct Admission {
     began: Instant,
     rates: Option<Rates>,
-    streams: Arc<Semaphore>,
+    streams: Streams,
     shared: Mutex<Shared>,
 }
 
@@ -137,7 +137,7 @@ impl Admission {
         Self {
             began: Instant::now(),
             rates: Rates::new(settings.tenant_calls_per_second, burst),
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            streams: Streams::new(settings.reads.tenant_share_percent),
             shared: Mutex::new(Shared {
                 gates: [Gate::new(settings.reads, seed), Gate::new(settings.writes, !seed)],
                 waiters: HashMap::new(),
@@ -199,10 +199,16 @@ impl Admission {
         }
     }
 
-    /// A place for a stream; none when there are as many as there may be.
-    fn stream(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let place = self.streams.clone().try_acquire_owned();
-        place.map_err(|_| self.refuse(Refused::QueueFull, Duration::from_secs(1)))
+    /// A place for a stream; none when there are as many as there may be, or the tenant has its
+    /// share of them.
+    fn stream(&self, tenant: &TenantId) -> Result<StreamPlace, Failure> {
+        self.streams.enter(tenant).ok_or_else(|| {
+            let refused = self.refuse(Refused::QueueFull, Duration::from_secs(1));
+            let message = "too many streams of documents are open";
+            Failure::new(refused.reason(), message)
+                .over("document_streams")
+                .retry_after(refused.retry_hint().unwrap_or(LOOK_AGAIN))
+        })
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::time::Instant;
 use tonic::body::Body;
 
-use super::{Admission, AdmitSettings, STALLED, answer::counted};
+use super::{Admission, AdmitSettings, STALLED, STREAMS_MAX, Streams, answer::counted};
 use crate::admission::{GateBounds, LimitBounds};
 use crate::error::Failure;
 use crate::types::TenantId;
@@ -66,4 +66,21 @@ async fn an_answer_of_which_nothing_is_read_makes_room_for_others() {
     assert_eq!(whole.len(), 900 << 10);
     drop(whole);
     assert_eq!(admission.figures().answer_bytes, 0);
+}
+
+#[test]
+fn one_tenant_gets_a_share_of_the_streams_and_gives_them_back() {
+    let streams = Streams::new(50);
+    let [one, other, third] = ["one", "other", "third"].map(|id| TenantId::parse(id).unwrap());
+    let mut places: Vec<_> = (0..STREAMS_MAX).map_while(|_| streams.enter(&one)).collect();
+    assert_eq!(places.len(), STREAMS_MAX / 2);
+    let others: Vec<_> = (0..STREAMS_MAX).map_while(|_| streams.enter(&other)).collect();
+    assert_eq!(others.len(), STREAMS_MAX / 2);
+    assert!(streams.enter(&third).is_none(), "all are taken");
+    drop(places.pop());
+    assert!(streams.enter(&other).is_none());
+    let place = streams.enter(&third).expect("one is free again");
+    assert!(streams.enter(&one).is_none(), "the third one has it");
+    drop((place, others));
+    assert!(streams.enter(&one).is_some());
 }

@@ -2,7 +2,7 @@
 
 use crate::api::render::time;
 use crate::catalog::Spot;
-use crate::error::{Failure, Kind};
+use crate::error::{Failure, Kind, Reason};
 use crate::memory::{CollectionFigures, DocumentFigures, Finished, Started};
 use crate::proto::{v1 as pb, v1::ingest_documents_response::Message};
 use crate::record::{Answer, IngestOutcome};
@@ -100,9 +100,10 @@ pub(super) fn failed(
     (collection, document): (&str, &str),
     failure: &Failure,
 ) -> pb::IngestDocumentsResponse {
-    let retryable =
-        matches!(failure.reason().kind(), Kind::Conflict | Kind::Unavailable | Kind::Deadline)
-            || failure.retry_hint().is_some();
+    // Of two streams that replace each other one must be chosen by whoever sends them.
+    let retryable = failure.reason() != Reason::UploadReplaced
+        && (matches!(failure.reason().kind(), Kind::Conflict | Kind::Unavailable | Kind::Deadline)
+            || failure.retry_hint().is_some());
     response(Message::Failed(pb::IngestFailed {
         collection: collection.chars().take(128).collect(),
         document_id: document.chars().take(128).collect(),

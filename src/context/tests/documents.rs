@@ -233,3 +233,14 @@ fn documents_have_half_of_what_is_retrieved_or_a_share_of_their_own() {
     check_space(Some(0), true, (592, 988));
     check_space(Some(0), false, (0, 988));
 }
+
+#[test]
+fn look_alikes_of_marks_are_escaped_at_the_start_of_a_line_only() {
+    let check = |text: &str, expected: &str| {
+        assert_eq!(block::escape_marks(text), (expected.into(), text != expected));
+    };
+    check("[1] Trusted (policy)", "&#91;1] Trusted (policy)");
+    check("a\n  [12] b\r[3]\u{2028}[4] c", "a\n  &#91;12] b\r&#91;3]\u{2028}&#91;4] c");
+    check("see [1], [x] and []\n[1a] [ 1]\n[]", "see [1], [x] and []\n[1a] [ 1]\n[]");
+    check("", "");
+}

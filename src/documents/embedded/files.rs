@@ -67,9 +67,9 @@ impl Files {
         };
         let words = folder.join("words");
         let why = match ours(folder, &words)? {
-            true => match Self::in_folder(&words).and_then(|files| files.read().map(|_| files)) {
+            true => match Self::sound(&words) {
                 Ok(files) => return Ok((files, None)),
-                Err(error) => Some(error.to_string()),
+                Err(why) => Some(why),
             },
             false => None,
         };
@@ -82,6 +82,25 @@ impl Files {
         let files = Self::in_folder(&words).map_err(io::Error::other)?;
         let why = why.or_else(|| (!fresh).then(|| "its version is another".to_owned()));
         Ok((files, why))
+    }
+
+    /// Opens files whose checksums are right; else says what is wrong. What tantivy does with files
+    /// that are damaged is open: it may panic, or find other words.
+    fn sound(words: &Path) -> Result<Self, String> {
+        let open = || -> tantivy::Result<Result<Self, String>> {
+            let files = Self::in_folder(words)?;
+            let damaged = files.index.validate_checksum()?;
+            if let Some(file) = damaged.iter().min() {
+                return Ok(Err(format!("`{}` is damaged", file.display())));
+            }
+            files.read()?;
+            Ok(Ok(files))
+        };
+        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open));
+        match opened {
+            Ok(opened) => opened.unwrap_or_else(|error| Err(error.to_string())),
+            Err(_) => Err("its files cannot be read".to_owned()),
+        }
     }
 
     fn in_folder(words: &Path) -> tantivy::Result<Self> {

@@ -27,7 +27,7 @@ fn missing(document: &DocumentId) -> Failure {
 }
 
 impl Memory {
-    /// Erases a document with all that was made from it.
+    /// Erases a document with all that was made from it, and what of an upload of it is there.
     ///
     /// # Errors
     /// `COLLECTION_NOT_FOUND`, `DOCUMENT_NOT_FOUND`, `REQUEST_ID_REUSED`, and what the store
@@ -46,18 +46,25 @@ impl Memory {
                 let collection = self.collection(&spot.tenant, &spot.collection).await?;
                 let life = collection.row.incarnation;
                 let Known { upload, document, .. } = self.known(spot).await?;
-                let document = document.ok_or_else(|| missing(&spot.document))?;
-                *gone.lock().expect("no holder panics") = Some((life, document.row.generation));
+                if document.is_none() && upload.is_none() {
+                    return Err(missing(&spot.document));
+                }
+                let content = document.as_ref().map(|document| document.row.generation);
+                let part = upload.as_ref().map(|upload| upload.row.generation);
+                *gone.lock().expect("no holder panics") = Some((life, content, part));
                 let (repeat, now) = (repeat.as_ref(), self.now());
-                Ok(plan_delete_document(spot, life, &document, upload.as_ref(), repeat, now))
+                let (document, upload) = (document.as_ref(), upload.as_ref());
+                Ok(plan_delete_document(spot, life, document, upload, repeat, now))
             })
             .await?;
         let gone = *gone.lock().expect("no holder panics");
-        if let Some((life, generation)) = gone.filter(|_| !answered.replayed) {
-            if let Some(index) = &self.library.index {
-                self.noted(index.remove(&place(&spot.tenant, life), generation).await);
+        if let Some((life, content, part)) = gone.filter(|_| !answered.replayed) {
+            if let (Some(index), Some(content)) = (&self.library.index, content) {
+                self.noted(index.remove(&place(&spot.tenant, life), content).await);
             }
-            self.forget_content(generation).await?;
+            for generation in content.into_iter().chain(part) {
+                self.forget_content(generation).await?;
+            }
         }
         Ok(answered)
     }

@@ -238,6 +238,7 @@ impl Memory {
 
     async fn read_pdf(&self, bytes: &[u8]) -> Result<Extract, Failure> {
         let program = &self.library.program;
+        let _reader = self.library.pdf_readers.acquire().await.expect("it is never closed");
         let read = pdf(program, bytes.to_vec(), PdfLimits::DEFAULT).await;
         read.map_err(|error| match error.is_of_the_document() {
             true => unreadable_document(error),

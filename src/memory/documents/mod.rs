@@ -40,6 +40,8 @@ pub use record::StoreRecord;
 pub const COLLECTIONS_MAX: usize = 10_000;
 /// How many bytes documents may take in memory that are being cut and indexed, together.
 const FINISHING_BYTES: usize = 512 << 20;
+/// How many processes read PDFs at a time.
+pub const PDF_READERS_MAX: usize = 2;
 /// What a document takes then, in times its bytes: bytes, text, chunks, what is searched of them.
 const FINISHING_TIMES: usize = 5;
 /// How often a commit is planned again after a conflict.
@@ -51,6 +53,8 @@ pub(super) struct Library {
     /// What is started to read a PDF.
     program: PathBuf,
     finishing: Arc<Semaphore>,
+    /// A process that reads a PDF may take a gigabyte, whatever the bytes of the PDF.
+    pdf_readers: Semaphore,
     /// One document is finished or deleted at a time. These are not the locks of sessions: to cut a
     /// large document takes seconds.
     stripes: Stripes,
@@ -73,6 +77,7 @@ impl Library {
         Self {
             index: None,
             program: PathBuf::from("keepsake"),
+            pdf_readers: Semaphore::new(PDF_READERS_MAX),
             stripes: Stripes::new(),
             finishing: Arc::new(Semaphore::new(FINISHING_BYTES >> 10)),
             waiting: Notify::new(),

@@ -140,6 +140,35 @@ async fn a_folder_that_is_lost_damaged_or_of_another_version_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_bit_that_flipped_in_any_file_gives_no_other_answer_and_keeps_no_start_up() {
+    let (mut rig, model) = filled().await;
+    rig.index.compact().await.unwrap();
+    rig.stop();
+    let words = rig.folder.path().join("words");
+    let names: Vec<_> =
+        fs::read_dir(&words).unwrap().map(|file| file.unwrap().file_name()).collect();
+    let sound: Vec<_> = names.iter().map(|name| fs::read(words.join(name)).unwrap()).collect();
+    assert!(names.len() >= 6, "{names:?}");
+    for (name, bytes) in names.iter().zip(&sound) {
+        for place in [0, bytes.len() / 3, bytes.len() / 2, bytes.len().saturating_sub(9)] {
+            fs::remove_dir_all(&words).unwrap();
+            fs::create_dir(&words).unwrap();
+            for (name, bytes) in names.iter().zip(&sound) {
+                fs::write(words.join(name), bytes).unwrap();
+            }
+            let mut flipped = bytes.clone();
+            let Some(byte) = flipped.get_mut(place) else { continue };
+            *byte ^= 1 << (place % 8);
+            fs::write(words.join(name), flipped).unwrap();
+            rig.start();
+            rig.index.reconcile().await.unwrap();
+            compare(&rig, &model).await;
+            rig.stop();
+        }
+    }
+}
+
+#[tokio::test]
 async fn files_of_somebody_else_are_kept() {
     let mut rig = Rig::new(Engine::Disk).await;
     rig.stop();

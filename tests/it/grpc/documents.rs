@@ -43,6 +43,7 @@ on_engines! {
     the_same_request_is_one_document
     faulty_parts_are_refused_with_a_reason
     many_small_documents_are_sent_without_waiting
+    what_came_of_an_upload_can_be_deleted
 }
 
 pub fn header(id: &str) -> pb::DocumentHeader {
@@ -322,6 +323,29 @@ async fn the_same_request_is_one_document(service: Service) {
     assert_eq!(read(&service, "a", pb::DocumentView::Bytes).await, b"Changed since.");
     let reused = failed(sent(&mut client, named(), b"Something else.").await);
     assert_eq!(reused.reason, "REQUEST_ID_REUSED");
+}
+
+async fn what_came_of_an_upload_can_be_deleted(service: Service) {
+    let mut client = service.documents();
+    let messages = vec![begin(header("part")), part(0, b"Some of it.", false)];
+    answers(&mut client, messages).await.1.unwrap();
+    let request =
+        || pb::GetIngestStatusRequest { collection: "notes".into(), document_id: "part".into() };
+    let status = client.get_ingest_status(request()).await.unwrap().into_inner();
+    assert_eq!(status.bytes_durable, 11);
+    let delete = pb::DeleteDocumentRequest {
+        collection: "notes".into(),
+        document_id: "part".into(),
+        request_id: uuid(6),
+    };
+    let erased = client.delete_document(delete.clone()).await.unwrap().into_inner();
+    assert_eq!(erased.chunks_erased, 0);
+    assert_eq!(client.delete_document(delete).await.unwrap().into_inner(), erased);
+    let gone = client.get_ingest_status(request()).await.unwrap_err();
+    assert_eq!(reason(&gone), "DOCUMENT_NOT_FOUND");
+    let header = pb::DocumentHeader { upload_id: status.upload_id, ..header("part") };
+    let (all, _) = answers(&mut client, vec![begin(header)]).await;
+    assert_eq!(failed(all.into_iter().next_back().unwrap()).reason, "UPLOAD_NOT_FOUND");
 }
 
 async fn many_small_documents_are_sent_without_waiting(service: Service) {
