@@ -39,7 +39,7 @@ pub struct DemoArgs {
 
 /// Plays the conversation, asks, and writes what came back.
 pub(super) async fn run(args: &DemoArgs, output: Output) -> Result<(), Error> {
-    let (server, client) = LocalServer::start(None).await?;
+    let (server, client) = LocalServer::start(None, None).await?;
     let done = play(args, output, &server, client).await;
     server.stop().await?;
     done

@@ -21,15 +21,25 @@ pub(super) struct LocalServer {
 
 impl LocalServer {
     /// Starts a server on loopback, and a client of it. With `kept_in` it keeps vectors there by
-    /// the hash of their texts, and takes those that are there.
+    /// the hash of their texts, and takes those that are there; with `qdrant`, the URL of a server,
+    /// its index of documents is there, in a collection of its own that stays.
     ///
     /// # Errors
     /// [`Error::Internal`] with the whole chain of reasons; [`Error::Connect`].
-    pub(super) async fn start(kept_in: Option<PathBuf>) -> Result<(Self, Client), Error> {
+    pub(super) async fn start(
+        kept_in: Option<PathBuf>,
+        qdrant: Option<String>,
+    ) -> Result<(Self, Client), Error> {
         let folder = tempfile::Builder::new().prefix("keepsake-").tempdir();
         let folder = folder.map_err(|e| Error::Internal(format!("no temporary folder: {e}")))?;
         let data = folder.path().to_string_lossy().into_owned();
+        let engine = qdrant.as_ref().map(|_| "qdrant".to_owned());
+        let prefix =
+            qdrant.as_ref().map(|_| format!("keepsake-eval-{}", uuid::Uuid::new_v4().simple()));
         let layers = Layers::default()
+            .with_flag("documents.engine", engine)
+            .with_flag("documents.qdrant.url", qdrant)
+            .with_flag("documents.qdrant.prefix", prefix)
             .with_flag("data", Some(data))
             .with_flag("listen", Some("127.0.0.1:0".to_owned()));
         let mut settings = Settings::resolve(&layers).map_err(|mistakes| {

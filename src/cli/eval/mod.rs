@@ -51,6 +51,10 @@ pub struct EvalArgs {
     /// sender says nothing].
     #[arg(long, value_name = "N")]
     chunk_tokens: Option<u32>,
+    /// Of documents: has them searched on the Qdrant server at this URL, in a collection
+    /// `keepsake-eval-…` that stays.
+    #[arg(long, value_name = "URL", env = "KEEPSAKE_TEST_QDRANT_URL")]
+    qdrant: Option<String>,
     /// A folder that keeps vectors for the next run, by the hash of their texts.
     #[arg(long, value_name = "FOLDER")]
     vectors: Option<PathBuf>,
@@ -67,7 +71,8 @@ pub(super) async fn run(args: &EvalArgs, output: Output) -> Result<(), Error> {
     let (turns_file, questions_file) = (file_of(args, "turns"), file_of(args, "queries"));
     let documents_file = file_of(args, "documents");
     if documents_file.exists() && !turns_file.exists() {
-        let (server, client) = LocalServer::start(args.vectors.clone()).await?;
+        let started = LocalServer::start(args.vectors.clone(), args.qdrant.clone()).await;
+        let (server, client) = started?;
         let files = (&*documents_file, &*questions_file);
         let done = async {
             choose(args.retrieval, &client).await?;
@@ -80,7 +85,7 @@ pub(super) async fn run(args: &EvalArgs, output: Output) -> Result<(), Error> {
     let questions: Vec<Question> = read_rows(&questions_file)?;
     let parsed = import::parse(&import::read_unpacked(&turns_file)?, &args.set);
     check(&turns_file, &parsed)?;
-    let (server, client) = LocalServer::start(args.vectors.clone()).await?;
+    let (server, client) = LocalServer::start(args.vectors.clone(), None).await?;
     let done = measure(args, output, (&server, &client), parsed, &questions).await;
     server.stop().await?;
     done

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use keepsake::cli::{Client, Settings};
 
+use crate::qdrant::real_qdrant;
+
 const KEEPSAKE: &str = env!("CARGO_BIN_EXE_keepsake");
 
 /// How long one call may take: a machine at work on other things, a process under `strace`.
@@ -89,6 +91,13 @@ impl Setup {
         self.folder.join("data")
     }
 
+    /// What the collections of the folder are called on a Qdrant server.
+    pub fn qdrant_prefix(&self) -> String {
+        let path = self.folder.to_string_lossy();
+        let name: String = path.chars().filter(char::is_ascii_alphanumeric).collect();
+        format!("keepsake-test-{name}")
+    }
+
     /// What the processes wrote to stderr, all of them.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.folder.join("log")).unwrap_or_default();
@@ -108,6 +117,11 @@ impl Setup {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.data());
         command.env("KEEPSAKE_STORAGE_ENGINE", self.engine);
         command.env("KEEPSAKE_EMBEDDING_MODEL", embedder()).env("KEEPSAKE_LOG_FILTER", "warn");
+        if let Some(url) = real_qdrant() {
+            command.env("KEEPSAKE_DOCUMENTS_ENGINE", "qdrant");
+            command.env("KEEPSAKE_DOCUMENTS_QDRANT_URL", url);
+            command.env("KEEPSAKE_DOCUMENTS_QDRANT_PREFIX", self.qdrant_prefix());
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.unwrap());
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
