@@ -184,6 +184,17 @@ struct Details {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+/// A failure with the whole chain of its causes, as one line for people.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
 /// The most faulty fields that are named.
 pub const VIOLATIONS_MAX: usize = 32;
 

@@ -9,6 +9,7 @@ use crate::audit::{Audit, Check, Examined, Level, Outcome};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{DocumentEngine, EmbeddingModel, Engine, Settings};
 use crate::documents::{IndexError, qdrant_version};
+use crate::error::chain;
 use crate::record::keys;
 use crate::storage::{Batch, CommitError, Order, Read, Row, Store, StoreError};
 
@@ -251,14 +252,4 @@ fn line(check: Check, outcome: &Outcome) -> Line {
     };
     let details = outcome.findings.iter().map(|found| format!("{}: {}", found.subject, found.what));
     Line { details: details.collect(), ..Line::new(check.text(), outcome.level, text) }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }

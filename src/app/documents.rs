@@ -48,7 +48,7 @@ impl Documents {
         }
     }
 
-    /// Sets the gauges of an index on a server; of another one they are 0.
+    /// Sets the gauges of the index; those of the other kind are 0.
     pub(super) fn observe(&self) {
         let (figures, held) = match self {
             Self::Embedded(index) => (Default::default(), index.figures()),

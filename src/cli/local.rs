@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::app::{Running, start};
 use crate::cli::{Client, Error, Settings as ClientSettings};
 use crate::config::{Layers, Settings};
+use crate::error::chain;
 
 /// The longest time a call to the own server may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -78,14 +79,4 @@ impl LocalServer {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }

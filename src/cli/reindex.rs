@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::app::{Counts, ReindexError, Reindexed, reindex};
 use crate::cli::{EXIT_INTERNAL, EXIT_OK, Error, Output, output::note, serve::layers_below_flags};
 use crate::config::Settings;
+use crate::error::chain;
 
 /// How often a line says how far it is, where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -128,12 +129,6 @@ impl Progress {
 
 /// The failure with its whole chain of reasons.
 fn explained(error: ReindexError) -> Error {
-    let usage = error.is_usage();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    if usage { Error::Usage(text) } else { Error::Internal(text) }
+    let text = chain(&error);
+    if error.is_usage() { Error::Usage(text) } else { Error::Internal(text) }
 }

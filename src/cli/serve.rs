@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{Running, start};
 use crate::cli::output::note;
 use crate::config::{Engine, Layers, LogFormat, Settings, print};
+use crate::error::chain;
 use crate::telemetry::{LogForm, start_log};
 
 /// The exit code of a start that was refused for its settings.
@@ -192,13 +193,7 @@ fn greet(settings: &Settings, running: &Running) {
 }
 
 fn failed(error: &dyn Error) -> ExitCode {
-    let mut text = format!("error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
     // At once, and without a panic where stderr cannot be written either.
-    note(&text);
+    note(&format!("error: {}", chain(error)));
     ExitCode::from(EXIT_FAILED)
 }

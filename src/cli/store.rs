@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::app::{Copied, CopyFolderError, copy_folder};
 use crate::cli::{Error, Output};
 use crate::config::Engine;
+use crate::error::chain;
 
 /// The commands on data folders.
 #[derive(Debug, Subcommand)]
@@ -86,12 +87,6 @@ fn progress() -> ProgressBar {
 
 /// The failure with its whole chain of reasons.
 fn explained(error: CopyFolderError) -> Error {
-    let usage = error.is_usage();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    if usage { Error::Usage(text) } else { Error::Internal(text) }
+    let text = chain(&error);
+    if error.is_usage() { Error::Usage(text) } else { Error::Internal(text) }
 }

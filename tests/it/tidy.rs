@@ -96,7 +96,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["types", "proto", "telemetry", "extract", "audit", "config", "app"]),
+    ("cli", &["types", "proto", "error", "telemetry", "extract", "audit", "config", "app"]),
 ];
 
 /// Rooms without async, clocks, chance, I/O or logging.

@@ -202,13 +202,11 @@ impl Admission {
     /// A place for a stream; none when there are as many as there may be, or the tenant has its
     /// share of them.
     fn stream(&self, tenant: &TenantId) -> Result<StreamPlace, Failure> {
-        self.streams.enter(tenant).ok_or_else(|| {
-            let refused = self.refuse(Refused::QueueFull, Duration::from_secs(1));
-            let message = "too many streams of documents are open";
-            Failure::new(refused.reason(), message)
-                .over("document_streams")
-                .retry_after(refused.retry_hint().unwrap_or(LOOK_AGAIN))
-        })
+        let message = "too many streams of documents are open";
+        let worded = (Reason::Overloaded, "document_streams", message);
+        let retry = Duration::from_secs(1);
+        let place = self.streams.enter(tenant);
+        place.ok_or_else(|| self.refuse_as(Refused::QueueFull, retry, worded))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -221,9 +219,7 @@ impl Admission {
 
     /// Counts a refusal and words it.
     fn refuse(&self, why: Refused, retry: Duration) -> Failure {
-        let at = Refused::ALL.iter().position(|known| *known == why);
-        self.shared().refused[at.expect("every reason is in the list")] += 1;
-        let (reason, over, message) = match why {
+        let worded = match why {
             Refused::Rate => {
                 (Reason::RateLimited, "tenant_calls", "the tenant makes too many calls a second")
             }
@@ -237,6 +233,18 @@ impl Admission {
                 (Reason::Overloaded, "answer_bytes", "answers that nobody reads take all the room")
             }
         };
+        self.refuse_as(why, retry, worded)
+    }
+
+    /// Counts a refusal; what is over which limit, and how that is said, is given.
+    fn refuse_as(
+        &self,
+        why: Refused,
+        retry: Duration,
+        (reason, over, message): (Reason, &'static str, &'static str),
+    ) -> Failure {
+        let at = Refused::ALL.iter().position(|known| *known == why);
+        self.shared().refused[at.expect("every reason is in the list")] += 1;
         Failure::new(reason, message).with("cause", why.text()).retry_after(retry).over(over)
     }
 

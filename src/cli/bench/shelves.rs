@@ -15,10 +15,8 @@ use super::report::{Report, Row, Used};
 use super::server::{Folder, Server, Target};
 use super::talk::{sentence, words};
 use super::tally::{Operation, Tally};
-use crate::cli::{Client, Error, connect, output::note};
-use crate::proto::{
-    v1, v1::ingest_documents_request::Message, v1::ingest_documents_response::Message as Answer,
-};
+use crate::cli::{Client, Error, connect, ingest::whole, output::note};
+use crate::proto::v1;
 
 /// The collection of each tenant.
 const COLLECTION: &str = "bench";
@@ -240,7 +238,7 @@ impl Stage<'_> {
                 async move {
                     let client = Client::on(channel, &target.settings(STREAM_TIMEOUT))?;
                     let messages = numbers
-                        .flat_map(move |number| document(number, library.text(tenant, number)));
+                        .flat_map(move |number| document(number, &library.text(tenant, number)));
                     sent(client, messages, &intake).await
                 }
             };
@@ -312,17 +310,14 @@ async fn asked(
     memory.build_context(request).await.map(|answer| answer.into_inner().degraded)
 }
 
-fn document(number: u64, text: String) -> [v1::IngestDocumentsRequest; 2] {
+fn document(number: u64, text: &str) -> Vec<v1::IngestDocumentsRequest> {
     let header = v1::DocumentHeader {
         collection: COLLECTION.to_owned(),
         document_id: format!("d{number}"),
         title: format!("Document {number}"),
-        bytes: text.len() as u64,
         ..Default::default()
     };
-    let part = v1::DocumentPart { offset: 0, data: text.into_bytes(), last: true };
-    [Message::Header(header), Message::Part(part)]
-        .map(|message| v1::IngestDocumentsRequest { message: Some(message) })
+    whole::messages(header, text.as_bytes())
 }
 
 /// Sends one stream to its end.
@@ -331,24 +326,18 @@ async fn sent(
     messages: impl Iterator<Item = v1::IngestDocumentsRequest> + Send + 'static,
     intake: &Intake,
 ) -> Result<(), Error> {
-    let call = client.documents.clone().ingest_documents(stream::iter(messages)).await?;
-    let mut answers = call.into_inner();
-    while let Some(answer) = answers.message().await? {
-        match answer.message {
-            Some(Answer::Done(done)) => {
-                intake.documents.fetch_add(1, Relaxed);
-                intake.chunks.fetch_add(done.chunks.into(), Relaxed);
-                intake.tokens.fetch_add(done.tokens, Relaxed);
-                intake.bytes.fetch_add(done.bytes_in, Relaxed);
-            }
-            Some(Answer::Failed(failed)) => {
-                let v1::IngestFailed { document_id, reason, message, .. } = failed;
-                return Err(Error::Internal(format!("{document_id}: {reason}: {message}")));
-            }
-            Some(Answer::Started(_) | Answer::Progress(_)) | None => {}
+    let done = |done: v1::IngestDone| {
+        intake.documents.fetch_add(1, Relaxed);
+        intake.chunks.fetch_add(done.chunks.into(), Relaxed);
+        intake.tokens.fetch_add(done.tokens, Relaxed);
+        intake.bytes.fetch_add(done.bytes_in, Relaxed);
+    };
+    match whole::send(&client, messages, done).await? {
+        None => Ok(()),
+        Some(v1::IngestFailed { document_id, reason, message, .. }) => {
+            Err(Error::Internal(format!("{document_id}: {reason}: {message}")))
         }
     }
-    Ok(())
 }
 
 /// Waits until the first and the last tenant's documents are all found, by meaning too.

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use futures::stream;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,12 +18,11 @@ use crate::cli::{
         scored_by,
         table::Latencies,
     },
+    ingest::whole,
     output::note,
     tenant::RetrievalArg,
 };
-use crate::proto::{
-    v1, v1::ingest_documents_request::Message, v1::ingest_documents_response::Message as Answer,
-};
+use crate::proto::v1;
 
 /// How long the index may take to hear of the last vectors.
 const PENDING_MAX: Duration = Duration::from_secs(60);
@@ -34,8 +32,6 @@ const COLLECTION: &str = "set";
 const RANKED: usize = 50;
 /// How many chunks a question asks for, so that they are of as many documents.
 const TOP: u32 = 300;
-/// Bytes of a part.
-const PART_BYTES: usize = 512 << 10;
 /// How often the server is asked how far the vectors are.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -102,23 +98,16 @@ async fn ingest(
     let chunking = chunk_tokens.map(|tokens_max| v1::Chunking { tokens_max, ..Default::default() });
     let sent = |one| sent(one, chunking);
     let messages: Vec<_> = documents.iter().enumerate().flat_map(sent).collect();
-    let call = client.documents.clone().ingest_documents(stream::iter(messages)).await?;
-    let (mut answers, mut chunks, mut whole) = (call.into_inner(), 0, 0);
-    while let Some(answer) = answers.message().await? {
-        match answer.message {
-            Some(Answer::Done(done)) => {
-                chunks += u64::from(done.chunks);
-                whole += 1;
-            }
-            Some(Answer::Failed(failed)) => {
-                let original = place_of(&failed.document_id).and_then(|at| documents.get(at));
-                let name = original.map_or(failed.document_id.as_str(), |one| &one.document);
-                let (reason, message) = (&failed.reason, &failed.message);
-                let why = format!("document {name} was refused: {reason}: {message}");
-                return Err(Error::Usage(why));
-            }
-            Some(Answer::Started(_) | Answer::Progress(_)) | None => {}
-        }
+    let (mut chunks, mut whole) = (0, 0);
+    let done = |done: v1::IngestDone| {
+        chunks += u64::from(done.chunks);
+        whole += 1;
+    };
+    if let Some(failed) = whole::send(client, messages.into_iter(), done).await? {
+        let original = place_of(&failed.document_id).and_then(|at| documents.get(at));
+        let name = original.map_or(failed.document_id.as_str(), |one| &one.document);
+        let (reason, message) = (&failed.reason, &failed.message);
+        return Err(Error::Usage(format!("document {name} was refused: {reason}: {message}")));
     }
     if whole != documents.len() {
         let count = documents.len();
@@ -148,22 +137,10 @@ fn sent(
         collection: COLLECTION.to_owned(),
         document_id: format!("d{at}"),
         title: document.title.clone(),
-        bytes: document.text.len() as u64,
         chunking,
         ..Default::default()
     };
-    let bytes = document.text.as_bytes();
-    // An empty document is one part without bytes.
-    let count = bytes.len().div_ceil(PART_BYTES).max(1);
-    let part = |number: usize| {
-        let from = number * PART_BYTES;
-        let data = bytes[from..bytes.len().min(from + PART_BYTES)].to_vec();
-        Message::Part(v1::DocumentPart { offset: from as u64, data, last: number + 1 == count })
-    };
-    std::iter::once(Message::Header(header))
-        .chain((0..count).map(part))
-        .map(|message| v1::IngestDocumentsRequest { message: Some(message) })
-        .collect()
+    whole::messages(header, document.text.as_bytes())
 }
 
 fn place_of(document: &str) -> Option<usize> {

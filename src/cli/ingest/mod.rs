@@ -6,6 +6,7 @@
 
 mod files;
 mod send;
+pub(super) mod whole;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;

@@ -15,7 +15,7 @@ use crate::proto::{
 };
 
 /// Bytes of a part: half of what one may have.
-const PART_BYTES: usize = 512 << 10;
+pub(super) const PART_BYTES: usize = 512 << 10;
 /// How often a document may fail without that more of it came to the disk, and the wait after the
 /// first such failure; it doubles each time.
 const FAILURES_MAX: u32 = 7;

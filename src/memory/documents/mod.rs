@@ -41,7 +41,7 @@ pub const COLLECTIONS_MAX: usize = 10_000;
 /// How many bytes documents may take in memory that are being cut and indexed, together.
 const FINISHING_BYTES: usize = 512 << 20;
 /// How many processes read PDFs at a time.
-pub const PDF_READERS_MAX: usize = 2;
+const PDF_READERS_MAX: usize = 2;
 /// What a document takes then, in times its bytes: bytes, text, chunks, what is searched of them.
 const FINISHING_TIMES: usize = 5;
 /// How often a commit is planned again after a conflict.

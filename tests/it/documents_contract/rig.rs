@@ -268,10 +268,21 @@ impl Rig {
         filter: &DocumentFilter,
         most: usize,
     ) -> Candidates {
+        self.try_search(place, words, vector, filter, most).await.unwrap()
+    }
+
+    pub async fn try_search(
+        &self,
+        place: &Place,
+        words: Option<&str>,
+        vector: Option<&[f32]>,
+        filter: &DocumentFilter,
+        most: usize,
+    ) -> Result<Candidates, IndexError> {
         let (tenant, collections) = (&place.tenant, &[place.collection]);
         let language = "en";
         let question = Question { tenant, collections, words, language, vector, filter, most };
-        self.index.search(&question).await.unwrap()
+        self.index.search(&question).await
     }
 }
 

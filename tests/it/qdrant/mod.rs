@@ -103,18 +103,7 @@ async fn a_server_that_is_gone_is_left_alone_and_told_everything_when_it_is_back
     assert!(rig.index.remove(&home(), generation(3)).await.is_err());
     assert_eq!(qdrant(&rig).figures().breaker, BreakerState::Open);
     assert_eq!(qdrant(&rig).figures().owed, 2);
-    let tenant = home().tenant;
-    let (collections, filter) = ([home().collection], all());
-    let question = keepsake::documents::Question {
-        tenant: &tenant,
-        collections: &collections,
-        words: Some("cat"),
-        language: "en",
-        vector: None,
-        filter: &filter,
-        most: 10,
-    };
-    assert!(rig.index.search(&question).await.is_err());
+    assert!(rig.try_search(&home(), Some("cat"), None, &all(), 10).await.is_err());
     server(&rig).up();
     recover(&rig).await;
     assert_eq!(qdrant(&rig).figures().breaker, BreakerState::Closed);
@@ -239,26 +228,15 @@ async fn a_server_that_is_silent_costs_a_question_no_more_than_its_time() {
     .await;
     rig.put(&home(), entry("d1", 1, 1), &["a cat"]).await;
     server(&rig).set(Fault::Silent);
-    let tenant = home().tenant;
-    let (collections, filter) = ([home().collection], all());
-    let question = keepsake::documents::Question {
-        tenant: &tenant,
-        collections: &collections,
-        words: Some("cat"),
-        language: "en",
-        vector: None,
-        filter: &filter,
-        most: 10,
-    };
     // The fourth is not even put.
     for _ in 0..3 {
-        assert!(rig.index.search(&question).await.is_err());
+        assert!(rig.try_search(&home(), Some("cat"), None, &all(), 10).await.is_err());
     }
     assert_eq!(qdrant(&rig).figures().breaker, BreakerState::Open);
-    assert!(rig.index.search(&question).await.is_err());
+    assert!(rig.try_search(&home(), Some("cat"), None, &all(), 10).await.is_err());
     server(&rig).set(Fault::None);
     let found = loop {
-        match rig.index.search(&question).await {
+        match rig.try_search(&home(), Some("cat"), None, &all(), 10).await {
             Ok(found) => break found.found,
             Err(_) => tokio::task::yield_now().await,
         }
