@@ -5,6 +5,7 @@ mod connections;
 mod copy;
 mod doctor;
 mod documents;
+mod embedding;
 mod error;
 mod limits;
 mod metrics;
@@ -25,8 +26,7 @@ use crate::admission::Figures;
 use crate::api::{Admission, Calls, ObserveLayer, PageTokens};
 use crate::chance::{Chance as _, SystemChance};
 use crate::clock::SystemClock;
-use crate::config::{Embedding, EmbeddingModel, Engine, Settings, Traces};
-use crate::embed::{EmbedError, Embedder, Hashed, Kept, builtin::MiniLm};
+use crate::config::{Engine, Settings, Traces};
 use crate::memory::{Memory, Partitions, StoreRecord};
 use crate::proto::v1 as pb;
 use crate::storage::{
@@ -81,7 +81,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let mut memory = Memory::new(store.clone(), clock, chance, partitions, &secret)
         .with_sessions_max(settings.limits.tenant_sessions)
         .with_files_erased_after(erased_after);
-    let embedder = embedder(&settings.embedding).await?;
+    let embedder = embedding::embedder(&settings.embedding).await?;
     let record = StoreRecord::new(store.clone(), embedder.as_ref().map(|e| e.key().to_owned()));
     if let Ok(program) = std::env::current_exe() {
         memory = memory.with_pdf_reader(program);
@@ -125,26 +125,6 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
 fn spans(settings: &Traces) -> Result<Spans, StartError> {
     let Traces { endpoint, sample_ratio } = settings.clone();
     Spans::start(&ExportSettings { endpoint, sample_ratio }).map_err(StartError::Traces)
-}
-
-/// The embedder that the settings name.
-async fn embedder(settings: &Embedding) -> Result<Option<Arc<dyn Embedder>>, StartError> {
-    match settings.model {
-        EmbeddingModel::None => return Ok(None),
-        EmbeddingModel::Hashed => return Ok(Some(Arc::new(Hashed::long()))),
-        EmbeddingModel::MiniLm => {}
-    }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if settings.threads == 0 { cores.div_ceil(2) } else { settings.threads };
-    let kept_in = settings.kept_in.clone();
-    let started = tokio::task::spawn_blocking(move || {
-        let minilm = MiniLm::start(threads)?;
-        Ok::<Arc<dyn Embedder>, EmbedError>(match kept_in {
-            Some(folder) => Arc::new(Kept::open(minilm, &folder)?),
-            None => Arc::new(minilm),
-        })
-    });
-    started.await.expect("starting does not panic").map(Some).map_err(StartError::Embedder)
 }
 
 async fn open_store(settings: &Settings) -> Result<(Arc<dyn Store>, pb::Durability), StartError> {

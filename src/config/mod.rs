@@ -3,6 +3,7 @@
 //! Invariant: a key that is not in the table is refused, with the nearest name.
 
 mod documents;
+mod embedding;
 mod keys;
 mod layers;
 mod limits;
@@ -11,13 +12,11 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The most threads that embed: each holds some megabytes, and more than cores gain nothing.
-const THREADS_MAX: usize = 64;
-
 /// The longest time for files to hold something that was deleted: a year.
 const ERASE_AFTER_HOURS_MAX: u32 = 366 * 24;
 
 pub use documents::{DocumentEngine, Documents, QdrantSettings, Secret};
+pub use embedding::{Embedding, EmbeddingModel};
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, Mistake, Origin};
 pub use limits::Limits;
@@ -42,41 +41,6 @@ impl Engine {
             Self::Memory => "memory",
         }
     }
-}
-
-/// What embeds turns and questions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EmbeddingModel {
-    /// all-MiniLM-L6-v2 in the process.
-    MiniLm,
-    /// Words by their hashes, as long as vectors of MiniLM and made in no time: for benchmarks. No
-    /// list of settings names it, since what it finds is of no use.
-    Hashed,
-    /// Nothing: retrieval goes by words alone.
-    None,
-}
-
-impl EmbeddingModel {
-    /// Its name in settings, logs and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MiniLm => "minilm",
-            Self::Hashed => "hashed",
-            Self::None => "none",
-        }
-    }
-}
-
-/// How turns and questions are embedded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Embedding {
-    /// What embeds.
-    pub model: EmbeddingModel,
-    /// How many threads embed turns; 0: one for every two cores.
-    pub threads: usize,
-    /// Where vectors are kept by the hash of their texts; `None`: nowhere. No key sets it: it is
-    /// for evaluations, and what is kept outlives what was erased.
-    pub kept_in: Option<PathBuf>,
 }
 
 /// The form of the log.
@@ -166,11 +130,7 @@ impl Settings {
             free_bytes_min: read.value("storage.free_bytes_min", number).unwrap_or_default(),
             erase_after_hours: read.value("storage.erase_after_hours", hours).flatten(),
             partitions_bytes: read.value("cache.partitions_bytes", number).unwrap_or_default(),
-            embedding: Embedding {
-                model: read.value("embedding.model", model).unwrap_or(EmbeddingModel::MiniLm),
-                threads: read.value("embedding.threads", threads).unwrap_or_default(),
-                kept_in: None,
-            },
+            embedding: Embedding::read(&mut read),
             documents: Documents::read(&mut read),
             limits: Limits::read(&mut read),
             dev_key: read.value("auth.dev_key", boolean).unwrap_or_default(),
@@ -230,20 +190,6 @@ fn hours(text: &str) -> Result<Option<u32>, String> {
     let hours = text.parse().ok().filter(|hours| *hours <= ERASE_AFTER_HOURS_MAX);
     let hours = hours.ok_or_else(|| format!("must be 0 to {ERASE_AFTER_HOURS_MAX}"))?;
     Ok((hours > 0).then_some(hours))
-}
-
-fn model(text: &str) -> Result<EmbeddingModel, String> {
-    match text {
-        "minilm" => Ok(EmbeddingModel::MiniLm),
-        "none" => Ok(EmbeddingModel::None),
-        "hashed" => Ok(EmbeddingModel::Hashed),
-        _ => Err("must be `minilm` or `none`".into()),
-    }
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    let threads = text.parse().ok().filter(|threads| *threads <= THREADS_MAX);
-    threads.ok_or_else(|| format!("must be 0 to {THREADS_MAX}"))
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
