@@ -1,4 +1,5 @@
 //! Asks one question by Search and by BuildContext, and checks what came back against the record.
+//! In: a question and what was appended. Out: ids of turns, and what each context shows.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::{
     Client, Error,
     eval::questions::Question,
-    eval::table::{Latencies, Table},
+    eval::table::Latencies,
     import::{ImportSession, user_id},
     wire::{parse_time, sent_text},
 };
@@ -60,17 +61,55 @@ pub struct Asked<'a> {
     pub turns: &'a Turns,
 }
 
-/// Asks, notes figures and latencies, and gives the lines of the run file.
+/// What was answered to a question.
+#[derive(Debug)]
+pub struct Answer {
+    /// The original ids of the hits, best first.
+    pub ranked: Vec<String>,
+    /// A context for each budget.
+    pub contexts: Vec<Context>,
+}
+
+/// A context that was made.
+#[derive(Debug)]
+pub struct Context {
+    /// The budget, in tokens.
+    pub budget: u32,
+    /// How many it takes.
+    pub tokens: u32,
+    /// What the whole history would take.
+    pub full_history_tokens: u64,
+    /// What it shows.
+    pub shown: Shown,
+}
+
+impl Answer {
+    /// The lines of the run file.
+    pub fn lines(&self, query: &str) -> Vec<Value> {
+        let line = |context: &Context| {
+            let Shown { turns, partial, text } = &context.shown;
+            json!({
+                "query": query, "budget": context.budget, "tokens": context.tokens,
+                "turns": turns, "partial": partial, "text": text,
+            })
+        };
+        let ranking = json!({"query": query, "ranked": self.ranked});
+        std::iter::once(ranking).chain(self.contexts.iter().map(line)).collect()
+    }
+}
+
+/// Asks, and notes latencies.
+///
+/// # Errors
+/// Of the calls; [`Error::Usage`] for a time that is none.
 pub async fn ask(
     asked: &Asked<'_>,
     client: &Client,
-    table: &mut Table,
     latencies: &mut Latencies,
-) -> Result<Vec<Value>, Error> {
+) -> Result<Answer, Error> {
     let question = asked.question;
     let user = user_id(&question.conversation);
     let as_of = moment(asked, &user)?;
-    let mut lines = Vec::new();
     let mut memory = client.memory.clone();
     let request = v1::SearchRequest {
         user_id: user.clone(),
@@ -83,9 +122,8 @@ pub async fn ask(
     let started = Instant::now();
     let found = memory.search(request).await?.into_inner();
     latencies.search.push(started.elapsed());
-    let ranked: Vec<String> = found.hits.iter().filter_map(|hit| original_of(hit, asked)).collect();
-    table.ranked(question, &ranked);
-    lines.push(json!({"query": question.query, "ranked": ranked}));
+    let ranked = found.hits.iter().filter_map(|hit| original_of(hit, asked)).collect();
+    let mut contexts = Vec::new();
     for &budget in asked.budgets {
         let request = v1::BuildContextRequest {
             user_id: user.clone(),
@@ -99,14 +137,14 @@ pub async fn ask(
         let started = Instant::now();
         let context = memory.build_context(request).await?.into_inner();
         latencies.context.push(started.elapsed());
-        let shown = shown(&context, asked.turns);
-        table.context(question, budget, context.used_tokens, &shown.turns);
-        lines.push(json!({
-            "query": question.query, "budget": budget, "tokens": context.used_tokens,
-            "turns": shown.turns, "partial": shown.partial, "text": shown.text,
-        }));
+        contexts.push(Context {
+            budget,
+            tokens: context.used_tokens,
+            full_history_tokens: context.full_history_tokens,
+            shown: shown(&context, asked.turns),
+        });
     }
-    Ok(lines)
+    Ok(Answer { ranked, contexts })
 }
 
 /// When the question is asked: as the set says, else a second after the user's last turn.

@@ -12,13 +12,13 @@ use serde_json::json;
 use crate::cli::{
     Client, Error, Output,
     eval::{
-        EvalArgs, RunFile,
+        EvalArgs, One, RunFile, SetFiles, choose,
         gains::Gains,
         questions::{DocumentQuestion, read_rows},
-        scored_by,
         table::Latencies,
     },
     ingest::whole,
+    local::LocalServer,
     output::note,
     tenant::RetrievalArg,
 };
@@ -47,50 +47,115 @@ pub struct Document {
     pub text: String,
 }
 
-/// Takes the set in, asks its questions, writes the run file and the figures.
-pub(super) async fn measure(
-    args: &EvalArgs,
+/// A set that is on a server.
+pub(super) struct Ingested {
+    /// The ids in the set, in their order.
+    originals: Vec<String>,
+    /// Of how many chunks they are.
+    chunks: u64,
+    /// Its questions.
+    pub(super) questions: Vec<DocumentQuestion>,
+}
+
+impl Ingested {
+    /// How many documents and chunks it has, for people.
+    pub(super) fn size(&self) -> String {
+        format!("{} documents, {} chunks", self.originals.len(), self.chunks)
+    }
+}
+
+/// Measures one set.
+pub(super) async fn run(one: &One<'_>, output: Output) -> Result<(), Error> {
+    let args = one.args;
+    let (server, client) = LocalServer::start(args.vectors.clone(), args.qdrant.clone()).await?;
+    let done = async {
+        choose(args.retrieval, &client).await?;
+        let wait = args.retrieval != RetrievalArg::Words;
+        let set = ingest(args, &client, one.files, wait).await?;
+        measure(one, output, &client, &set).await
+    };
+    let done = done.await;
+    server.stop().await?;
+    done
+}
+
+/// Asks the questions, writes the run file and the figures.
+async fn measure(
+    one: &One<'_>,
     output: Output,
     client: &Client,
-    (documents, questions): (&Path, &Path),
+    ingested: &Ingested,
 ) -> Result<(), Error> {
-    let documents: Vec<Document> = read_rows(documents)?;
-    let questions: Vec<DocumentQuestion> = read_rows(questions)?;
+    let mut latencies = Latencies::default();
+    let rankings = ask_all(client, ingested, &mut latencies).await?;
+    write(one.out, &ingested.questions, &rankings)?;
+    let mut gains = Gains::default();
+    for (question, ranked) in ingested.questions.iter().zip(&rankings) {
+        gains.ranked(question, ranked);
+    }
+    let (set, asked) = (&one.files.name, ingested.questions.len());
+    if output.is_json() {
+        return output.json(&json!({
+            "set": set, "questions": asked, "documents": ingested.originals.len(),
+            "chunks": ingested.chunks, "run": one.out.display().to_string(),
+            "figures": gains.to_json(), "latencyMs": latencies.to_json(),
+        }));
+    }
+    let (gains, latencies, score) = (gains.to_text(), latencies.to_text(), one.scored_by());
+    output.text(&format!("{set}: {asked} questions\n\n{gains}\n{latencies}\nto score: {score}"))
+}
+
+/// Takes the set in, and waits for its vectors if told to.
+pub(super) async fn ingest(
+    args: &EvalArgs,
+    client: &Client,
+    files: &SetFiles,
+    wait: bool,
+) -> Result<Ingested, Error> {
+    let documents: Vec<Document> = read_rows(&files.documents)?;
+    let questions: Vec<DocumentQuestion> = read_rows(&files.questions)?;
     let started = Instant::now();
-    let chunks = ingest(client, &documents, args.chunk_tokens).await?;
+    let chunks = send(client, &documents, args.chunk_tokens).await?;
     let (count, seconds) = (documents.len(), started.elapsed().as_secs_f64());
     note(&format!("ingested {count} documents, {chunks} chunks, in {seconds:.1} s"));
-    if args.retrieval != RetrievalArg::Words {
+    if wait {
         let started = Instant::now();
         embedded(client).await?;
         note(&format!("embedded the rest in {:.1} s", started.elapsed().as_secs_f64()));
     }
-    let originals: Vec<&str> = documents.iter().map(|one| one.document.as_str()).collect();
-    let mut run = RunFile::create(&args.out)?;
-    let mut gains = Gains::default();
-    let mut latencies = Latencies::default();
-    for question in &questions {
-        let ranked = ask(client, question, &originals, &mut latencies).await?;
-        gains.ranked(question, &ranked);
+    let originals = documents.into_iter().map(|one| one.document).collect();
+    Ok(Ingested { originals, chunks, questions })
+}
+
+/// Asks all questions, one after the other.
+pub(super) async fn ask_all(
+    client: &Client,
+    set: &Ingested,
+    latencies: &mut Latencies,
+) -> Result<Vec<Vec<String>>, Error> {
+    let mut rankings = Vec::new();
+    for question in &set.questions {
+        rankings.push(ask(client, question, &set.originals, latencies).await?);
+    }
+    Ok(rankings)
+}
+
+/// Writes a run file.
+pub(super) fn write(
+    path: &Path,
+    questions: &[DocumentQuestion],
+    rankings: &[Vec<String>],
+) -> Result<(), Error> {
+    let mut run = RunFile::create(path)?;
+    for (question, ranked) in questions.iter().zip(rankings) {
         run.write(&json!({"query": question.query, "ranked": ranked}))?;
     }
-    run.finish()?;
-    if output.is_json() {
-        return output.json(&json!({
-            "set": args.set, "questions": questions.len(), "documents": documents.len(),
-            "chunks": chunks, "run": args.out.display().to_string(),
-            "figures": gains.to_json(), "latencyMs": latencies.to_json(),
-        }));
-    }
-    let (set, score) = (&args.set, scored_by(args));
-    let (gains, latencies) = (gains.to_text(), latencies.to_text());
-    let asked = questions.len();
-    output.text(&format!("{set}: {asked} questions\n\n{gains}\n{latencies}\nto score: {score}"))
+    run.finish()
 }
 
 /// Sends all documents on one stream and gives how many chunks they have. The ids of a set may hold
 /// what an id here may not, so a document is named by its place.
-async fn ingest(
+async fn send(
     client: &Client,
     documents: &[Document],
     chunk_tokens: Option<u32>,
@@ -151,7 +216,7 @@ fn place_of(document: &str) -> Option<usize> {
 async fn ask(
     client: &Client,
     question: &DocumentQuestion,
-    originals: &[&str],
+    originals: &[String],
     latencies: &mut Latencies,
 ) -> Result<Vec<String>, Error> {
     let request = v1::SearchRequest {
@@ -182,8 +247,8 @@ async fn ask(
 }
 
 /// The documents at these places, each once, where it is named first.
-fn first_of_each(places: impl Iterator<Item = usize>, originals: &[&str]) -> Vec<String> {
+fn first_of_each(places: impl Iterator<Item = usize>, originals: &[String]) -> Vec<String> {
     let mut seen = HashSet::new();
     let names = places.filter(|place| seen.insert(*place)).filter_map(|place| originals.get(place));
-    names.take(RANKED).map(|name| (*name).to_owned()).collect()
+    names.take(RANKED).cloned().collect()
 }

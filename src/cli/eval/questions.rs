@@ -25,6 +25,9 @@ pub struct Question {
     /// The ids of the turns that hold the answer.
     #[serde(default)]
     pub evidence: Option<Vec<String>>,
+    /// The answer, in few words.
+    #[serde(default)]
+    pub answer: Option<String>,
 }
 
 /// One question to documents.

@@ -1,21 +1,18 @@
 //! The figures of a run, by category, and how long the calls took.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::eval::questions::Question;
+use crate::cli::eval::{
+    ask::Answer,
+    figures::{DEPTHS, Figure, is_apart, of_answer},
+    questions::Question,
+};
 
-const DEPTHS: [usize; 3] = [5, 10, 20];
-
-/// Sums of one category.
-#[derive(Debug, Clone, Default)]
-struct Group {
-    ranked: usize,
-    recall: [f64; DEPTHS.len()],
-    contexts: BTreeMap<u32, (usize, f64)>,
-}
+/// Of one category, how many questions have a figure, and its sum.
+type Group = BTreeMap<Figure, (usize, f64)>;
 
 /// Recall of rankings and of contexts. Questions without evidence count for budgets only.
 #[derive(Debug, Default)]
@@ -32,31 +29,17 @@ impl Table {
         Self { budgets: budgets.to_vec(), ..Self::default() }
     }
 
-    /// Notes a ranking, best first.
-    pub fn ranked(&mut self, question: &Question, ranked: &[String]) {
-        let Some(evidence) = evidence_of(question) else { return };
-        let recall = DEPTHS.map(|depth| {
-            let first: HashSet<&str> = ranked.iter().take(depth).map(String::as_str).collect();
-            share(&evidence, &first)
-        });
-        for group in groups_of(question) {
-            let group = self.groups.entry(group).or_default();
-            group.ranked += 1;
-            group.recall.iter_mut().zip(recall).for_each(|(sum, value)| *sum += value);
-        }
-    }
-
-    /// Notes a context of a budget and the turns that stand whole in it.
-    pub fn context(&mut self, question: &Question, budget: u32, tokens: u32, turns: &[String]) {
-        self.contexts += 1;
-        self.over_budget += usize::from(tokens > budget);
-        let Some(evidence) = evidence_of(question) else { return };
-        let turns: HashSet<&str> = turns.iter().map(String::as_str).collect();
-        let recall = share(&evidence, &turns);
-        for group in groups_of(question) {
-            let group = self.groups.entry(group).or_default();
-            let sum = group.contexts.entry(budget).or_default();
-            *sum = (sum.0 + 1, sum.1 + recall);
+    /// Notes what was answered to a question.
+    pub fn add(&mut self, question: &Question, answer: &Answer) {
+        self.contexts += answer.contexts.len();
+        self.over_budget += answer.contexts.iter().filter(|one| one.tokens > one.budget).count();
+        for (figure, value) in of_answer(question, answer) {
+            if matches!(figure, Figure::Recall(_) | Figure::Evidence(_)) {
+                for group in groups_of(question) {
+                    let sum = self.groups.entry(group).or_default().entry(figure).or_default();
+                    *sum = (sum.0 + 1, sum.1 + value);
+                }
+            }
         }
     }
 
@@ -71,13 +54,12 @@ impl Table {
         }
         text.push('\n');
         for (name, group) in &self.groups {
-            text.push_str(&format!("{name:<28}{:>5}", group.ranked));
-            for sum in group.recall {
-                text.push_str(&format!("{:>7.1}", 100.0 * mean(sum, group.ranked)));
+            text.push_str(&format!("{name:<28}{:>5}", ranked(group)));
+            for depth in DEPTHS {
+                text.push_str(&format!("{:>7.1}", 100.0 * mean(group, Figure::Recall(depth))));
             }
             for budget in &self.budgets {
-                let (count, sum) = group.contexts.get(budget).copied().unwrap_or_default();
-                text.push_str(&format!("{:>8.1}", 100.0 * mean(sum, count)));
+                text.push_str(&format!("{:>8.1}", 100.0 * mean(group, Figure::Evidence(*budget))));
             }
             text.push('\n');
         }
@@ -94,16 +76,13 @@ impl Table {
     /// The table as JSON, recall from 0 to 1.
     pub fn to_json(&self) -> Value {
         let group = |group: &Group| {
-            let recall = DEPTHS.iter().zip(group.recall);
-            let recall: BTreeMap<_, _> = recall
-                .map(|(depth, sum)| (format!("recall@{depth}"), mean(sum, group.ranked)))
-                .collect();
-            let contexts: BTreeMap<_, _> = group
-                .contexts
-                .iter()
-                .map(|(budget, (count, sum))| (budget.to_string(), mean(*sum, *count)))
-                .collect();
-            json!({"questions": group.ranked, "ranked": recall, "evidenceRecall": contexts})
+            let recall = DEPTHS.map(|depth| (depth, mean(group, Figure::Recall(depth))));
+            let recall = recall.map(|(depth, mean)| (format!("recall@{depth}"), mean));
+            let context =
+                |budget: &u32| (budget.to_string(), mean(group, Figure::Evidence(*budget)));
+            let contexts: BTreeMap<_, _> = self.budgets.iter().map(context).collect();
+            let recall = BTreeMap::from(recall);
+            json!({"questions": ranked(group), "ranked": recall, "evidenceRecall": contexts})
         };
         let groups: BTreeMap<_, _> = self.groups.iter().map(|(n, g)| (n, group(g))).collect();
         json!({"groups": groups, "contexts": self.contexts, "overBudget": self.over_budget})
@@ -113,9 +92,8 @@ impl Table {
 /// The category, and `all` unless the category stands apart: score.py's own rule.
 fn groups_of(question: &Question) -> Vec<String> {
     let category = question.category.clone().unwrap_or_default();
-    let apart = category.starts_with("5-") || category == "abstention";
     let mut groups = Vec::new();
-    if !apart {
+    if !is_apart(question) {
         groups.push("all".to_owned());
     }
     if !category.is_empty() {
@@ -124,20 +102,14 @@ fn groups_of(question: &Question) -> Vec<String> {
     groups
 }
 
-fn evidence_of(question: &Question) -> Option<HashSet<&str>> {
-    let evidence = question.evidence.as_ref()?;
-    let evidence: HashSet<&str> = evidence.iter().map(String::as_str).collect();
-    (!evidence.is_empty()).then_some(evidence)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of turns and questions are small")]
-fn share(evidence: &HashSet<&str>, found: &HashSet<&str>) -> f64 {
-    evidence.intersection(found).count() as f64 / evidence.len() as f64
+/// How many questions of a group have a ranking to measure.
+fn ranked(group: &Group) -> usize {
+    group.get(&Figure::Recall(DEPTHS[0])).map_or(0, |(count, _)| *count)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of questions are small")]
-fn mean(sum: f64, count: usize) -> f64 {
-    if count == 0 { 0.0 } else { sum / count as f64 }
+fn mean(group: &Group, figure: Figure) -> f64 {
+    group.get(&figure).map_or(0.0, |(count, sum)| sum / *count as f64)
 }
 
 /// How long calls took, as the client saw it.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use expect_test::expect;
 
 use crate::cli::{
-    eval::ask::{Turns, shown},
+    eval::ask::{Answer, Context, Shown, Turns, shown},
     eval::gains::{Gains, ndcg},
     eval::questions::Question,
     eval::table::{Table, percentile_ms},
@@ -12,12 +12,22 @@ use crate::cli::{
 };
 use crate::proto::v1;
 
-fn question(json: &str) -> Question {
+pub(super) fn question(json: &str) -> Question {
     serde_json::from_str(json).unwrap()
 }
 
-fn ids(text: &str) -> Vec<String> {
+pub(super) fn ids(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A context of 512 tokens that takes so many and shows these turns.
+fn context(tokens: u32, turns: &str) -> Context {
+    let shown = Shown { turns: ids(turns), ..Shown::default() };
+    Context { budget: 512, tokens, full_history_tokens: 0, shown }
+}
+
+fn answer<const N: usize>(ranked: &str, contexts: [Context; N]) -> Answer {
+    Answer { ranked: ids(ranked), contexts: contexts.into() }
 }
 
 #[test]
@@ -26,13 +36,11 @@ fn recall_is_the_share_of_the_evidence() {
     let asked = question(
         r#"{"query":"1","conversation":"c","text":"?","category":"2-time","evidence":["a","b"]}"#,
     );
-    table.ranked(&asked, &ids("x y z w a b"));
-    table.context(&asked, 512, 513, &ids("a b"));
+    table.add(&asked, &answer("x y z w a b", [context(513, "a b")]));
     let apart = question(
         r#"{"query":"2","conversation":"c","text":"?","category":"5-none","evidence":["a"]}"#,
     );
-    table.ranked(&apart, &ids("x"));
-    table.context(&apart, 512, 500, &ids("x"));
+    table.add(&apart, &answer("x", [context(500, "x")]));
     expect![[r#"
         category                        n    r@5   r@10   r@20  ev@512
         2-time                          1   50.0  100.0  100.0   100.0
@@ -47,8 +55,7 @@ fn recall_is_the_share_of_the_evidence() {
 fn questions_without_evidence_are_asked_and_not_measured() {
     let mut table = Table::new(&[512]);
     let asked = question(r#"{"query":"1","conversation":"c","text":"?","as_of":null}"#);
-    table.ranked(&asked, &ids("a"));
-    table.context(&asked, 512, 100, &ids("a"));
+    table.add(&asked, &answer("a", [context(100, "a")]));
     assert!(table.to_text().contains("nothing to measure"), "{}", table.to_text());
 }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod eval;
+mod eval_all;
 mod failures;
 mod ids;
 mod import;
