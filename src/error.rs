@@ -109,6 +109,8 @@ reasons! {
     DocumentNotFound = "DOCUMENT_NOT_FOUND", Missing;
     /// There is no such upload: it is whole, was replaced by another, or was given up.
     UploadNotFound = "UPLOAD_NOT_FOUND", Missing;
+    /// No embedder of that key is served or prepared.
+    EmbedderUnknown = "EMBEDDER_UNKNOWN", Missing;
     /// The session is there already.
     SessionExists = "SESSION_EXISTS", Exists;
     /// The tenant is there already.
@@ -125,6 +127,8 @@ reasons! {
     KeyInvalid = "KEY_INVALID", Unauthenticated;
     /// The API key lacks the scope that the call needs.
     ScopeMissing = "SCOPE_MISSING", Denied;
+    /// The embedder does not have all its vectors yet.
+    EmbedderNotReady = "EMBEDDER_NOT_READY", Precondition;
     /// A worker holds the job; it is tried now.
     JobLeased = "JOB_LEASED", Precondition;
     /// The session holds as many turns as one may.

@@ -87,7 +87,7 @@ macro_rules! call {
 }
 
 fn send(world: &World, which: u8, bytes: &[u8]) {
-    call!(world, which % 23, bytes =>
+    call!(world, which % 25, bytes =>
         0 memory create_session
         1 memory get_session
         2 memory list_sessions
@@ -111,6 +111,8 @@ fn send(world: &World, which: u8, bytes: &[u8]) {
         20 tenants retry_job
         21 tenants get_erasure
         22 tenants erase_files
+        23 tenants get_embedding
+        24 tenants switch_embedding
     );
 }
 

@@ -1,6 +1,6 @@
 //! From the types of the record to the wire.
 
-use crate::memory::{Files, Job, PendingVectors, Receipt, Tenant};
+use crate::memory::{Files, Job, PendingVectors, Preparing, Receipt, Tenant};
 use crate::proto::v1 as pb;
 use crate::record::{ApiKeyRow, Head, JobKind, JobState, Scopes, SessionKind, SummaryRow};
 use crate::sessions::marks;
@@ -24,6 +24,22 @@ pub fn file_erasure(files: Files) -> pb::FileErasure {
         Files::None => pb::FileErasure::NoFiles,
         Files::ByNode => pb::FileErasure::ByNode,
         Files::ByCopy => pb::FileErasure::ByStoreCopy,
+    }
+}
+
+/// The embedders of the node.
+pub fn embedding(preparing: Preparing) -> pb::Embedding {
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    pb::Embedding {
+        serving: preparing.serving,
+        beside: preparing.beside,
+        ready: preparing.ready,
+        turns_done: number(preparing.turns_done),
+        turns: number(preparing.turns),
+        chunks_done: number(preparing.chunks_done),
+        chunks: number(preparing.chunks),
+        held_by: preparing.held_by,
+        clearing: preparing.clearing,
     }
 }
 

@@ -249,6 +249,33 @@ impl TenantApi {
     }
 }
 
+impl TenantApi {
+    async fn embedding(
+        &self,
+        request: Request<pb::GetEmbeddingRequest>,
+    ) -> Result<Response<pb::GetEmbeddingResponse>, Failure> {
+        self.calls.caller(request.metadata(), Scopes::READ).await?;
+        let embedding = Some(render::embedding(self.calls.memory.preparing()));
+        Ok(Response::new(pb::GetEmbeddingResponse { embedding }))
+    }
+
+    async fn switch_embedding(
+        &self,
+        request: Request<pb::SwitchEmbeddingRequest>,
+    ) -> Result<Response<pb::SwitchEmbeddingResponse>, Failure> {
+        self.calls.caller(request.metadata(), Scopes::OPERATOR).await?;
+        let request = request.into_inner();
+        let mut faults = Faults::default();
+        if request.to.is_empty() {
+            faults.add("to", "must be the key of an embedder");
+        }
+        faults.check(Some(()))?;
+        let after = self.calls.memory.switch_embedder(&request.to, request.force).await?;
+        let embedding = Some(render::embedding(after));
+        Ok(Response::new(pb::SwitchEmbeddingResponse { embedding }))
+    }
+}
+
 /// A tenant in a list: without the texts of its tokenizers, which may be megabytes.
 fn listed(id: &TenantId, row: &Tenant) -> pb::Tenant {
     let mut tenant = render::tenant(id, row);
@@ -290,4 +317,6 @@ serve! {
     retry_job => retry_job(RetryJobRequest) -> RetryJobResponse;
     get_erasure => erasure(GetErasureRequest) -> GetErasureResponse;
     erase_files => erase_files(EraseFilesRequest) -> EraseFilesResponse;
+    get_embedding => embedding(GetEmbeddingRequest) -> GetEmbeddingResponse;
+    switch_embedding => switch_embedding(SwitchEmbeddingRequest) -> SwitchEmbeddingResponse;
 }

@@ -6,10 +6,11 @@ use super::error::StartError;
 use crate::config::{DocumentEngine, Engine, Settings};
 use crate::documents::{
     BreakerState, DocumentIndex, DocumentRecord, EmbeddedIndex, EmbeddedOptions, IndexError,
-    QdrantIndex, QdrantOptions,
+    QdrantIndex, QdrantOptions, Twin,
 };
-use crate::embed::Embedder;
+use crate::memory::{Space, Spaces, StoreRecord};
 use crate::pool::Threads;
+use crate::storage::Store;
 use crate::telemetry;
 
 /// The folder of the index of documents, in the data folder. It is made from the record.
@@ -22,21 +23,43 @@ pub(super) enum Documents {
     Embedded(EmbeddedIndex),
     /// On a server.
     Qdrant(QdrantIndex),
+    /// On a server, for two embedders; the first one is the one that served at the start.
+    Twin(QdrantIndex, Arc<Twin>),
 }
 
 impl Documents {
     /// Opens the index that the settings name, beside the record of a data folder or in memory.
     pub(super) async fn open(
         settings: &Settings,
-        embedder: Option<&Arc<dyn Embedder>>,
-        record: Arc<dyn DocumentRecord>,
+        spaces: &Arc<Spaces>,
+        store: &Arc<dyn Store>,
     ) -> Result<Self, StartError> {
-        match settings.documents.engine {
-            DocumentEngine::Embedded => embedded(settings, record).await.map(Self::Embedded),
-            DocumentEngine::Qdrant => {
-                let model = embedder.map(|e| (e.key().to_owned(), e.dimensions()));
-                qdrant(settings, model, record).await.map(Self::Qdrant)
+        if settings.documents.engine == DocumentEngine::Embedded {
+            let record = StoreRecord::serving(store.clone(), spaces.clone());
+            return embedded(settings, Arc::new(record)).await.map(Self::Embedded);
+        }
+        let one = async |space: Option<&Space>| {
+            let record = match space {
+                Some(space) => StoreRecord::of(store.clone(), space),
+                None => StoreRecord::new(store.clone(), None),
+            };
+            let model =
+                space.map(|space| (space.embedder.key().to_owned(), space.embedder.dimensions()));
+            qdrant(settings, model, Arc::new(record)).await
+        };
+        let serving = spaces.serving();
+        let index = one(serving.as_ref()).await?;
+        match (serving, spaces.beside()) {
+            (Some(serving), Some(beside)) => {
+                let other = one(Some(&beside)).await?;
+                let slot = serving.slot as usize;
+                let both: [Arc<dyn DocumentIndex>; 2] = match slot {
+                    0 => [Arc::new(index.clone()), Arc::new(other)],
+                    _ => [Arc::new(other), Arc::new(index.clone())],
+                };
+                Ok(Self::Twin(index, Arc::new(Twin::new(both, slot))))
             }
+            _ => Ok(Self::Qdrant(index)),
         }
     }
 
@@ -45,6 +68,7 @@ impl Documents {
         match self {
             Self::Embedded(index) => Arc::new(index.clone()),
             Self::Qdrant(index) => Arc::new(index.clone()),
+            Self::Twin(_, twin) => twin.clone(),
         }
     }
 
@@ -52,10 +76,10 @@ impl Documents {
     pub(super) fn observe(&self) {
         let (figures, held) = match self {
             Self::Embedded(index) => (Default::default(), index.figures()),
-            Self::Qdrant(index) => (index.figures(), Default::default()),
+            Self::Qdrant(index) | Self::Twin(index, _) => (index.figures(), Default::default()),
         };
         let tail = (held.waiting_chunks, held.waiting_bytes);
-        telemetry::index_holds(tail, held.segments, held.vectors_bytes);
+        telemetry::index_holds(tail, held.segments, held.vectors_bytes, held.ordering);
         let breaker = match figures.breaker {
             BreakerState::Closed => 0,
             BreakerState::Trying => 1,

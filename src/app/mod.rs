@@ -27,7 +27,7 @@ use crate::api::{Admission, Calls, ObserveLayer, PageTokens};
 use crate::chance::{Chance as _, SystemChance};
 use crate::clock::SystemClock;
 use crate::config::{Engine, Settings, Traces};
-use crate::memory::{Memory, Partitions, StoreRecord};
+use crate::memory::{Memory, Partitions};
 use crate::proto::v1 as pb;
 use crate::storage::{
     MemStore, Store, StoreError,
@@ -81,17 +81,12 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let mut memory = Memory::new(store.clone(), clock, chance, partitions, &secret)
         .with_sessions_max(settings.limits.tenant_sessions)
         .with_files_erased_after(erased_after);
-    let embedder = embedding::embedder(&settings.embedding).await?;
-    let record = StoreRecord::new(store.clone(), embedder.as_ref().map(|e| e.key().to_owned()));
+    let spaces = embedding::spaces(&settings.embedding, store.as_ref()).await?;
     if let Ok(program) = std::env::current_exe() {
         memory = memory.with_pdf_reader(program);
     }
-    let documents = Documents::open(settings, embedder.as_ref(), Arc::new(record)).await?;
-    memory = memory.with_documents(documents.index());
-    if let Some(embedder) = embedder {
-        memory = memory.with_embedder(embedder);
-    }
-    let memory = Arc::new(memory);
+    let documents = Documents::open(settings, &spaces, &store).await?;
+    let memory = Arc::new(memory.with_documents(documents.index()).with_spaces(spaces));
     memory.resume_purges().await.map_err(StartError::Prepare)?;
     memory.resume_embedding().await.map_err(StartError::Prepare)?;
     memory.resume_erasure().await.map_err(StartError::Prepare)?;

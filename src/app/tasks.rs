@@ -12,7 +12,7 @@ use crate::admission::{Figures, Refused};
 use crate::api::Admission;
 use crate::documents::EmbeddedIndex;
 use crate::error::Failure;
-use crate::memory::{Erasing, Memory, Worked};
+use crate::memory::{Erasing, Filled, Memory, Worked};
 use crate::telemetry;
 
 /// How often sessions past their time and old repeats are looked for.
@@ -57,6 +57,7 @@ pub(super) fn start(
         tokio::spawn(tend(m(), s())),
         tokio::spawn(erase(m(), s())),
         tokio::spawn(requeue(m(), s())),
+        tokio::spawn(fill(m(), a(), s())),
     ];
     if let Documents::Embedded(index) = documents {
         tasks.push(tokio::spawn(write_down(index.clone(), s())));
@@ -102,7 +103,7 @@ async fn embed(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watc
     }
 }
 
-/// Queues documents again whose vectors another embedder made, once.
+/// Queues documents again whose vectors another embedder made: at the start, and after a switch.
 async fn requeue(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
     let mut pause = RETRY_FIRST;
     loop {
@@ -111,10 +112,15 @@ async fn requeue(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
             _ = stopped.wait_for(|stop| *stop) => return,
         };
         match queued {
-            Ok(0) => return,
             Ok(documents) => {
-                tracing::info!(documents, "another embedder: documents wait for vectors again");
-                return;
+                if documents > 0 {
+                    tracing::info!(documents, "another embedder: their chunks are looked through");
+                }
+                pause = RETRY_FIRST;
+                tokio::select! {
+                    () = memory.switched() => continue,
+                    _ = stopped.wait_for(|stop| *stop) => return,
+                }
             }
             Err(failure) => {
                 let reason = failure.reason().text();
@@ -124,6 +130,39 @@ async fn requeue(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Gives what is in the record its vectors of the embedder that does not serve, until the stop.
+async fn fill(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = RETRY_FIRST;
+    loop {
+        let fill_some = async {
+            admission.background().await;
+            memory.fill_some().await
+        };
+        let filled = tokio::select! {
+            filled = fill_some => filled,
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let idle = match filled {
+            Ok(Filled::Some) => {
+                pause = RETRY_FIRST;
+                continue;
+            }
+            Ok(Filled::All) => None,
+            Err(failure) => {
+                let reason = failure.reason().text();
+                tracing::warn!(reason, "the other embedder is not prepared further: {failure}");
+                pause = (pause * 2).min(RETRY_MAX);
+                Some(pause)
+            }
+        };
+        tokio::select! {
+            () = rest(idle) => {}
+            () = memory.more_to_fill(), if idle.is_none() => {}
             _ = stopped.wait_for(|stop| *stop) => return,
         }
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::{Check, Job, Owner, Report, life::Life, spans::unfit};
 use crate::record::{
-    ChangeRow, DerivedRow, Head, JobKind, JobRow, JobState, PendingRow, PendingSession, encode,
-    keys,
+    ChangeRow, DerivedRow, Head, JobKind, JobRow, JobState, PendingRow, PendingSession, Slot,
+    encode, keys,
 };
 use crate::storage::Batch;
 use crate::summarize::Span;
@@ -124,22 +124,26 @@ impl Fit<'_> {
     fn vectors(&mut self, embeds: bool, now: Timestamp) {
         let life = self.life;
         let living: BTreeSet<Seq> = life.living().map(|(seq, _)| seq).collect();
-        for (_, key) in life.broken.iter().filter(|(part, _)| b"nv".contains(part)) {
+        for (_, key) in life.broken.iter().filter(|(part, _)| b"nvy".contains(part)) {
             self.mendable(Check::Vectors, "vectors, or a wait for them, that cannot be read");
             self.delete(key.clone());
         }
-        for seq in &life.vectors {
-            self.report.looked_at(Check::Vectors);
-            if !living.contains(seq) {
-                self.mendable(Check::Vectors, "vectors of a turn that is gone or superseded");
-                self.delete(keys::vectors(life.incarnation, *seq));
+        for (slot, vectors) in Slot::ALL.into_iter().zip(&life.vectors) {
+            for seq in vectors {
+                self.report.looked_at(Check::Vectors);
+                if !living.contains(seq) {
+                    self.mendable(Check::Vectors, "vectors of a turn that is gone or superseded");
+                    self.delete(keys::vectors(slot, life.incarnation, *seq));
+                }
             }
         }
         for seq in life.pending.iter().filter(|seq| !living.contains(seq)) {
             self.mendable(Check::Vectors, "a turn that is gone or superseded waits for vectors");
             self.delete(keys::pending(life.incarnation, *seq));
         }
-        let known = |seq: &Seq| life.vectors.contains(seq) || life.pending.contains(seq);
+        let known = |seq: &Seq| {
+            life.vectors.iter().any(|of| of.contains(seq)) || life.pending.contains(seq)
+        };
         let lacking: Vec<Seq> = life
             .living()
             .filter(|(seq, stored)| stored.has_words && !known(seq))

@@ -25,7 +25,8 @@ pub(super) struct Life {
     pub(super) turns: BTreeMap<Seq, Stored>,
     pub(super) marks: BTreeSet<Seq>,
     pub(super) derived: BTreeSet<Seq>,
-    pub(super) vectors: BTreeSet<Seq>,
+    /// Of each slot.
+    pub(super) vectors: [BTreeSet<Seq>; 2],
     pub(super) pending: BTreeSet<Seq>,
     pub(super) summaries: Vec<SummaryRow>,
     pub(super) externals: BTreeMap<String, Seq>,
@@ -43,7 +44,7 @@ impl Life {
             turns: BTreeMap::new(),
             marks: BTreeSet::new(),
             derived: BTreeSet::new(),
-            vectors: BTreeSet::new(),
+            vectors: Default::default(),
             pending: BTreeSet::new(),
             summaries: Vec::new(),
             externals: BTreeMap::new(),
@@ -83,10 +84,10 @@ impl Life {
                 }
                 self.unless_broken(*part, row, whole)
             }
-            (b'v', Some(seq)) => {
+            (b'v' | b'y', Some(seq)) => {
                 let whole = reads::<VectorRow>(row);
                 if whole {
-                    self.vectors.insert(seq);
+                    self.vectors[usize::from(*part == b'y')].insert(seq);
                 }
                 self.unless_broken(*part, row, whole)
             }

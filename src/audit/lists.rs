@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::{Check, Owner, Report, two_ids, value};
 use crate::record::{
-    ApiKeyRow, ErasedRow, PendingSession, RepeatRow, TenantRow, UserHead, encode, keys,
+    ApiKeyRow, ErasedRow, PendingSession, RepeatRow, SpacesRow, TenantRow, UserHead, encode, keys,
 };
 use crate::storage::{Batch, Row};
 use crate::types::{Change, Incarnation, KeyId, Policy, SessionId, TenantId, Timestamp, UserId};
@@ -137,6 +137,7 @@ impl Lists {
                     b"d" => drop(value::<Timestamp>(row)?),
                     b"f" => drop(value::<ErasedRow>(row)?),
                     b"e" => drop(value::<String>(row)?),
+                    b"m" => drop(value::<SpacesRow>(row)?),
                     _ => return None,
                 }
                 Some(Check::Purges)

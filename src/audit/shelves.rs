@@ -77,7 +77,7 @@ impl Shelves {
                 value::<ChunkRow>(row)?;
                 *chunks += 1;
             }
-            b'v' => {
+            b'v' | b'y' => {
                 value::<ChunkVectorsRow>(row)?;
             }
             b'p' => {

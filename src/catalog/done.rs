@@ -3,7 +3,7 @@
 use crate::catalog::{Spot, upload::forget_upload};
 use crate::record::{
     Answer, ChunkRow, ChunkVectorsRow, CollectionRow, DocumentRow, IngestOutcome, Ingested,
-    PendingDocument, UploadRow, document_keys as keys,
+    PendingDocument, Slot, UploadRow, document_keys as keys,
 };
 use crate::sessions::{AppendPlan, Draft, Repeat, Revised};
 use crate::types::{DocumentId, Incarnation, TenantId, Timestamp};
@@ -14,7 +14,7 @@ pub fn plan_chunks(
     life: Incarnation,
     upload: &Revised<UploadRow>,
     chunks: &[(u32, ChunkRow)],
-    vectors: &[(u32, ChunkVectorsRow)],
+    vectors: &[(Slot, u32, ChunkVectorsRow)],
 ) -> Draft {
     let mut draft = Draft::new(spot.tenant.clone());
     draft.expect(keys::upload(life, &spot.document), Some(upload.revision));
@@ -22,8 +22,8 @@ pub fn plan_chunks(
     for (ordinal, row) in chunks {
         draft.put(keys::chunk(generation, *ordinal), row);
     }
-    for (first, row) in vectors {
-        draft.put(keys::chunk_vectors(generation, *first), row);
+    for (slot, first, row) in vectors {
+        draft.put(keys::chunk_vectors(*slot, generation, *first), row);
     }
     draft
 }
@@ -130,13 +130,13 @@ pub fn plan_vectors(
     spot: &Spot,
     life: Incarnation,
     document: &Revised<DocumentRow>,
-    vectors: Option<(u32, &ChunkVectorsRow)>,
+    vectors: Option<(Slot, u32, &ChunkVectorsRow)>,
     is_last: bool,
 ) -> Draft {
     let mut draft = Draft::new(spot.tenant.clone());
     draft.expect(keys::document(life, &spot.document), Some(document.revision));
-    if let Some((first, row)) = vectors {
-        draft.put(keys::chunk_vectors(document.row.generation, first), row);
+    if let Some((slot, first, row)) = vectors {
+        draft.put(keys::chunk_vectors(slot, document.row.generation, first), row);
     }
     if is_last {
         draft.remove(keys::pending(&spot.tenant, document.row.generation));

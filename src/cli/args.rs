@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::{
-    BenchArgs, CompactArgs, ContextArgs, DemoArgs, DoctorArgs, DocumentsCommand, EvalArgs,
-    ImportArgs, IngestArgs, JobsArgs, KeyCommand, ReadPdfArgs, ReindexArgs, SearchArgs, ServeArgs,
-    SessionCommand, StoreCommand, TenantCommand,
+    BenchArgs, CompactArgs, ContextArgs, DemoArgs, DoctorArgs, DocumentsCommand, EmbeddingCommand,
+    EvalArgs, ImportArgs, IngestArgs, JobsArgs, KeyCommand, ReadPdfArgs, ReindexArgs, SearchArgs,
+    ServeArgs, SessionCommand, StoreCommand, TenantCommand,
 };
 
 const EXIT_CODES: &str = "\
@@ -102,6 +102,9 @@ pub enum Command {
     Jobs(JobsArgs),
     /// Have the server write its files anew, without what was deleted.
     Compact(CompactArgs),
+    /// Change the embedding model of a running server: show how far the next one is, switch.
+    #[command(subcommand)]
+    Embedding(EmbeddingCommand),
     /// Work with the data folder of a server that does not run.
     #[command(subcommand)]
     Store(StoreCommand),

@@ -12,6 +12,7 @@ mod context;
 mod demo;
 mod doctor;
 mod documents;
+mod embedding;
 mod error;
 mod eval;
 mod health;
@@ -43,6 +44,7 @@ pub use context::ContextArgs;
 pub use demo::DemoArgs;
 pub use doctor::DoctorArgs;
 pub use documents::DocumentsCommand;
+pub use embedding::EmbeddingCommand;
 pub use error::{
     EXIT_CONFLICT, EXIT_DEADLINE, EXIT_DENIED, EXIT_EXHAUSTED, EXIT_INTERNAL, EXIT_NOT_FOUND,
     EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
@@ -121,6 +123,9 @@ pub async fn run(cli: Cli, output: Output) -> Result<u8, Error> {
         Command::Jobs(args) => jobs::run(args, connect_to(&client).await?, output).await?,
         Command::Compact(args) => {
             compact::run(&args, connect_to(&client).await?, output).await?;
+        }
+        Command::Embedding(command) => {
+            embedding::run(command, connect_to(&client).await?, output).await?;
         }
         Command::Store(command) => {
             let copied = tokio::task::spawn_blocking(move || store::run(&command, output));

@@ -35,6 +35,8 @@ impl EmbeddingModel {
 pub struct Embedding {
     /// What embeds.
     pub model: EmbeddingModel,
+    /// What is to embed after it, and is prepared meanwhile; `None`: nothing else.
+    pub next: Option<EmbeddingModel>,
     /// How many threads embed turns; 0: one for every two cores.
     pub threads: usize,
     /// Where vectors are kept by the hash of their texts; `None`: nowhere. No key sets it: it is
@@ -46,6 +48,7 @@ impl Embedding {
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
         Self {
             model: read.value("embedding.model", model).unwrap_or(EmbeddingModel::MiniLm),
+            next: read.value("embedding.next", next).flatten(),
             threads: read.value("embedding.threads", threads).unwrap_or_default(),
             kept_in: None,
         }
@@ -58,6 +61,15 @@ fn model(text: &str) -> Result<EmbeddingModel, String> {
         "none" => Ok(EmbeddingModel::None),
         "hashed" => Ok(EmbeddingModel::Hashed),
         _ => Err("must be `minilm` or `none`".into()),
+    }
+}
+
+/// The model to come; empty: there is none.
+fn next(text: &str) -> Result<Option<EmbeddingModel>, String> {
+    match text {
+        "" => Ok(None),
+        "none" => Err("must name a model, or be empty".into()),
+        _ => model(text).map(Some),
     }
 }
 

@@ -99,6 +99,13 @@ pub const KEYS: &[Key] = &[
         doc: "What embeds turns and questions: `minilm` (built in), or `none` (words alone).",
     },
     Key {
+        path: "embedding.next",
+        env: "KEEPSAKE_EMBEDDING_NEXT",
+        default: Some(""),
+        is_text: true,
+        doc: "The model that is to take over, prepared beside the one that serves; see `keepsake embedding`.",
+    },
+    Key {
         path: "embedding.threads",
         env: "KEEPSAKE_EMBEDDING_THREADS",
         default: Some("0"),

@@ -32,7 +32,7 @@ type Collections = BTreeMap<Place, BTreeMap<DocumentId, Held>>;
 pub struct MemIndex {
     record: Arc<dyn DocumentRecord>,
     collections: RwLock<Collections>,
-    /// Whether it was never brought to where the record is.
+    /// Whether it has to be brought to where the record is.
     lagging: AtomicBool,
     /// The mean length of chunks, where it is not counted.
     mean_words: Option<u64>,
@@ -87,6 +87,17 @@ impl DocumentIndex for MemIndex {
             set_vectors(held, first, vectors);
         }
         Ok(())
+    }
+
+    fn serve(&self, _slot: usize) {
+        for held in self.write().values_mut().flat_map(BTreeMap::values_mut) {
+            held.vectors.fill(None);
+        }
+        self.lagging.store(true, Ordering::Release);
+    }
+
+    fn is_behind(&self) -> bool {
+        self.lagging.load(Ordering::Acquire)
     }
 
     async fn remove(&self, place: &Place, generation: Generation) -> Result<(), IndexError> {

@@ -10,6 +10,7 @@ mod mem;
 mod qdrant;
 #[cfg(test)]
 mod tests;
+mod twin;
 
 use async_trait::async_trait;
 
@@ -19,6 +20,8 @@ pub use mem::MemIndex;
 pub use qdrant::{
     BreakerState, MEAN_WORDS, QdrantFigures, QdrantIndex, QdrantOptions, qdrant_version,
 };
+
+pub use twin::Twin;
 
 use crate::retrieve::TurnVectors;
 use crate::types::{DocumentId, Generation, Incarnation, Metadata, TenantId, Timestamp};
@@ -198,6 +201,21 @@ pub trait DocumentIndex: Send + Sync {
         first: u32,
         vectors: &TurnVectors,
     ) -> Result<(), IndexError>;
+
+    /// The same with vectors of the embedder that does not serve, for an engine that keeps both.
+    async fn set_vectors_beside(
+        &self,
+        _place: &Place,
+        _generation: Generation,
+        _first: u32,
+        _vectors: &TurnVectors,
+    ) -> Result<(), IndexError> {
+        Ok(())
+    }
+
+    /// Answers by the vectors of another embedder from now on: those that the record gives now, in
+    /// its slot 0 or 1. Those of the one before are forgotten, or kept apart.
+    fn serve(&self, slot: usize);
 
     /// Forgets a document; the next question does not find it. Without effect when the content is
     /// not there.

@@ -37,7 +37,7 @@ impl Noted<'_> {
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
         if let Some(life) = self.set(None)
-            && self.memory.embedder.is_some()
+            && self.memory.spaces.embeds()
             && !planted::has(Bug::ForgetCut)
         {
             let (tenant, session) = self.of;
@@ -79,9 +79,10 @@ impl Memory {
             .await?;
         drop(turn);
         if let (Some(incarnation), Some(range)) = (noted.set(None), new_turns(&answered))
-            && self.embedder.is_some()
+            && self.spaces.embeds()
         {
             self.backlog.note((tenant, incarnation, &request.session), range, self.now());
+            self.beside_session((tenant, &request.session), range.0);
         }
         Ok(answered)
     }
@@ -97,7 +98,7 @@ impl Memory {
         let found = self.found_for_append(tenant, request).await?;
         let now = self.clock.now();
         let fresh = incarnation(now, self.chance.as_ref());
-        let embeds = self.embedder.is_some();
+        let embeds = self.spaces.embeds();
         let of = found.head.as_ref().map_or(fresh, |head| head.row.incarnation);
         let (tenant, request, repeat) = (tenant.clone(), request.clone(), repeat.cloned());
         let (retrieval, summaries) = (policy.retrieval.clone(), policy.summaries);

@@ -35,6 +35,10 @@ const SPARE_HITS: usize = 256;
 /// a fifth of the large windows in use.
 pub const PASSAGES_MAX: u32 = 200;
 
+/// Passages are read until they have so many times the tokens of the budget: some are of crowded
+/// documents, some are shown already, and tokenizers differ.
+const PASSAGE_SPARE: u64 = 2;
+
 /// A request for a context, checked.
 #[derive(Debug, Clone)]
 pub struct BuildRequest {
@@ -296,10 +300,17 @@ impl Memory {
             query: &query,
             filter: &request.document_filter,
             most: PASSAGES_MAX as usize,
+            tokens_enough: Some(passage_tokens(policy, request)),
             wait: (wait_of(&request.target), time_left(request.target.deadline)),
         };
         self.find_documents(tenant, policy, &search).await
     }
+}
+
+/// Passages of so many tokens are read. Documents may get the whole budget, where nothing else needs
+/// it.
+fn passage_tokens(policy: &Policy, request: &BuildRequest) -> u64 {
+    PASSAGE_SPARE * u64::from(request.budget_tokens.unwrap_or(policy.budget_tokens_default))
 }
 
 /// What is asked: the query, or the last user turn.

@@ -14,7 +14,7 @@ use crate::memory::{
     partitions::by_seq,
     rows::{repeat_of, revised, unreadable},
 };
-use crate::record::{ChangeRow, Head, Verb, decode, encode, keys};
+use crate::record::{ChangeRow, Head, Slot, Verb, decode, encode, keys};
 use crate::sessions::{AppendPlan, FORK_MARK, ForkEnd, Repeat, Revised, plan_fork_end};
 use crate::storage::{Batch, Read, Revision, Row};
 use crate::summarize::tokens_of;
@@ -81,19 +81,16 @@ struct Fork<'a> {
 }
 
 /// What there is of a turn behind its append.
-enum Behind {
-    Vectors(bytes::Bytes),
-    Pending(bytes::Bytes),
-    Nothing,
+struct Behind {
+    /// Its vectors in each slot.
+    vectors: [Option<bytes::Bytes>; 2],
+    pending: Option<bytes::Bytes>,
 }
 
 impl Behind {
-    fn of(vectors: Option<&Row>, pending: Option<&Row>) -> Self {
-        match (vectors, pending) {
-            (Some(row), _) => Self::Vectors(row.value.clone()),
-            (None, Some(row)) => Self::Pending(row.value.clone()),
-            (None, None) => Self::Nothing,
-        }
+    fn of(vectors: [Option<&Row>; 2], pending: Option<&Row>) -> Self {
+        let value = |row: Option<&Row>| row.map(|row| row.value.clone());
+        Self { vectors: vectors.map(value), pending: value(pending) }
     }
 }
 
@@ -117,17 +114,16 @@ impl Copies {
         }
         let [value, derived] = rows;
         self.batch_bytes += value.len() + derived.len();
-        batch = match behind {
-            Behind::Vectors(vectors) => {
+        for (slot, vectors) in Slot::ALL.into_iter().zip(behind.vectors) {
+            if let Some(vectors) = vectors {
                 self.batch_bytes += vectors.len();
-                batch.put(keys::vectors(fresh, seq), vectors)
+                batch = batch.put(keys::vectors(slot, fresh, seq), vectors);
             }
-            Behind::Pending(pending) => {
-                self.pending = true;
-                batch.put(keys::pending(fresh, seq), pending)
-            }
-            Behind::Nothing => batch,
-        };
+        }
+        if let Some(pending) = behind.pending {
+            self.pending = true;
+            batch = batch.put(keys::pending(fresh, seq), pending);
+        }
         self.batch =
             batch.put(keys::turn(fresh, seq), value).put(keys::derived(fresh, seq), derived);
         self.tokens += tokens_of(turn);
@@ -178,8 +174,9 @@ impl Memory {
             // The copies of the last plan are the session now.
             Ok(answered) if !answered.replayed => {
                 noted.set(None);
-                if let Some(incarnation) = copies.pop().filter(|_| self.embedder.is_some()) {
+                if let Some(incarnation) = copies.pop().filter(|_| self.spaces.embeds()) {
                     self.backlog.note((tenant, incarnation, session), WHOLE, self.now());
+                    self.beside_session((tenant, session), WHOLE.0);
                 }
             }
             Ok(_) => {}
@@ -289,19 +286,23 @@ impl Memory {
             };
             let limited = read(keys::turn).limit(READ_TURNS);
             let derived = read(keys::derived).limit(READ_TURNS);
-            let vectors = read(keys::vectors).limit(READ_TURNS);
+            let of = |slot: Slot| {
+                let key = |seq| keys::vectors(slot, source, seq);
+                Read::range(key(from), key(until.next())).limit(READ_TURNS)
+            };
             let pending = read(keys::pending).limit(READ_TURNS);
-            let reads = vec![limited, derived, read(keys::mark), vectors, pending];
+            let [first, second] = Slot::ALL.map(of);
+            let reads = vec![limited, derived, read(keys::mark), pending, first, second];
             let rows = self.read(reads).await?;
-            let [vectors, pending] = [&rows[3], &rows[4]].map(|rows| by_seq(rows));
+            let [pending, first, second] = [&rows[3], &rows[4], &rows[5]].map(|rows| by_seq(rows));
             let marked: Vec<_> = rows[2].iter().filter_map(|row| seq_of(&row.key)).collect();
             for (row, derived) in rows[0].iter().zip(&rows[1]) {
                 let turn: Turn = decode(&row.value).map_err(unreadable)?;
                 let same = seq_of(&derived.key) == Some(turn.seq);
                 debug_assert!(same, "each stored turn has its derived row");
                 if marked.binary_search(&turn.seq).is_err() {
-                    let (vectors, pending) = (vectors.get(&turn.seq), pending.get(&turn.seq));
-                    let behind = Behind::of(vectors.copied(), pending.copied());
+                    let vectors = [&first, &second].map(|of| of.get(&turn.seq).copied());
+                    let behind = Behind::of(vectors, pending.get(&turn.seq).copied());
                     copies.add(fresh, &turn, [row.value.clone(), derived.value.clone()], behind);
                 }
                 if copies.is_full() {

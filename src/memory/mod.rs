@@ -18,6 +18,7 @@ mod query;
 mod rows;
 mod search;
 mod sessions;
+mod spaces;
 mod stripes;
 mod sweep;
 mod tenants;
@@ -30,13 +31,14 @@ use moka::sync::Cache;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::embed::Embedder;
 use crate::pool::{Pool, Threads};
 use crate::storage::Store;
 use crate::tokens::{Model, Models};
 use crate::types::{Policy, TenantId};
 
-pub use behind::{BACKLOG_SESSIONS_MAX, Job, PendingVectors, QUESTIONS_BYTES_MAX, Worked};
+pub use behind::{
+    BACKLOG_SESSIONS_MAX, Filled, Job, PendingVectors, Preparing, QUESTIONS_BYTES_MAX, Worked,
+};
 pub use census::SESSIONS_MAX;
 pub use context::{BuildRequest, Built, PASSAGES_MAX, QuotedDocument};
 pub use documents::{
@@ -49,6 +51,7 @@ pub use partitions::Partitions;
 pub use query::{Degraded, Filter, Scope, Target};
 pub use rows::{Answered, Page};
 pub use search::{Coverage, Decided, Found, FoundTurn, SearchRequest};
+pub use spaces::{Space, Spaces};
 pub use sweep::{PURGE_ROWS_MAX, REPEATS_KEPT_MS};
 pub use tenants::{NewTenant, PolicyChange, SummaryChange, Tenant};
 pub use turns::{PAGE_BYTES_MAX, TurnPage};
@@ -67,12 +70,13 @@ pub struct Memory {
     policies: Cache<(TenantId, u64), Arc<Policy>>,
     stripes: stripes::Stripes,
     key_secret: [u8; 32],
-    embedder: Option<Arc<dyn Embedder>>,
+    spaces: Arc<spaces::Spaces>,
     backlog: behind::Backlog,
     pool: Arc<dyn Pool>,
     heavy: heavy::Heavy,
     forks: fork::Forks,
     questions: behind::Questions,
+    backfill: behind::Backfill,
     census: census::Census,
     library: documents::Library,
     erasure: erasure::Erasure,
@@ -97,12 +101,13 @@ impl Memory {
             policies: Cache::new(POLICIES_MAX),
             stripes: stripes::Stripes::new(),
             key_secret: blake3::derive_key("keepsake 1 api keys", server_secret),
-            embedder: None,
+            spaces: Arc::default(),
             backlog: behind::Backlog::default(),
             pool: Arc::new(Threads),
             heavy: heavy::Heavy::new(),
             forks: fork::Forks::default(),
             questions: behind::Questions::new(),
+            backfill: behind::Backfill::default(),
             census: census::Census::new(SESSIONS_MAX),
             library: documents::Library::new(),
             erasure: erasure::Erasure::default(),
@@ -113,13 +118,6 @@ impl Memory {
     #[must_use]
     pub fn with_sessions_max(mut self, most: u64) -> Self {
         self.census = census::Census::new(most);
-        self
-    }
-
-    /// The same with an embedder: turns get vectors, and questions are understood by meaning too.
-    #[must_use]
-    pub fn with_embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
-        self.embedder = Some(embedder);
         self
     }
 

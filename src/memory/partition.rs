@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::size_of;
+use std::sync::Arc;
 
 use crate::context::{LAYOUT_VERSION, SummaryView, TurnCounts, TurnView, count_lines, measure};
 use crate::memory::behind::lacking;
@@ -25,7 +26,7 @@ pub struct Loaded {
 pub struct Derivation<'a> {
     /// The language of the policy; empty: detected.
     pub language: &'a str,
-    /// The key of the embedder in use; `None`: there is none.
+    /// The key of the embedder that serves; `None`: there is none.
     pub embedder: Option<&'a str>,
 }
 
@@ -61,6 +62,7 @@ impl Loaded {
 /// The living turns of a session at one change.
 pub struct Partition {
     incarnation: Incarnation,
+    embedder: Option<Arc<str>>,
     user: Option<UserId>,
     change: Change,
     ends_at: Option<Timestamp>,
@@ -75,10 +77,16 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// A session's copy from its turns and its summaries in order.
-    pub fn new(head: &Head, turns: Vec<Loaded>, summaries: Vec<SummaryRow>) -> Self {
+    /// A session's copy from its turns and its summaries in order, with vectors of an embedder.
+    pub fn new(
+        head: &Head,
+        turns: Vec<Loaded>,
+        summaries: Vec<SummaryRow>,
+        embedder: Option<&str>,
+    ) -> Self {
         let mut partition = Self {
             incarnation: head.incarnation,
+            embedder: embedder.map(Into::into),
             user: head.user.clone(),
             change: head.change,
             ends_at: head.expires_at(),
@@ -100,6 +108,11 @@ impl Partition {
     /// The life of the session that it is a copy of.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// The key of the embedder whose vectors it has.
+    pub fn embedder(&self) -> Option<&str> {
+        self.embedder.as_deref()
     }
 
     /// Whether it is a session of this user: a name that was deleted may begin again as another's.

@@ -14,7 +14,7 @@ use crate::memory::{
 };
 use crate::planted::{self, Bug};
 use crate::pool::compute;
-use crate::record::{ChangeRow, DerivedRow, Head, SummaryRow, VectorRow, decode, keys};
+use crate::record::{ChangeRow, DerivedRow, Head, Slot, SummaryRow, VectorRow, decode, keys};
 use crate::retrieve::TurnVectors;
 use crate::storage::{Read, Row};
 use crate::telemetry::{Cache, cache_asked};
@@ -132,7 +132,7 @@ struct Step {
     embedded: Vec<(Seq, TurnVectors)>,
 }
 
-fn all(key: fn(Incarnation, Seq) -> Vec<u8>, incarnation: Incarnation) -> Read {
+fn all(key: impl Fn(Incarnation, Seq) -> Vec<u8>, incarnation: Incarnation) -> Read {
     Read::range(key(incarnation, Seq(0)), key(incarnation, Seq(u64::MAX)))
 }
 
@@ -168,6 +168,9 @@ impl Memory {
     ) -> Result<bool, Failure> {
         let (incarnation, from) = {
             let copy = copy.read().expect("no writer panics");
+            if !self.is_served(copy.embedder()) {
+                return Ok(false);
+            }
             (copy.incarnation(), copy.change())
         };
         if incarnation != head.incarnation && !planted::has(Bug::ForgetTenant) {
@@ -235,7 +238,7 @@ impl Memory {
         let rows = self.read(vec![range(keys::turn), range(keys::derived)]).await?;
         // Vectors come with changes of their own.
         let rows = TurnRows { turns: &rows[0], derived: &rows[1], vectors: &[] };
-        loaded_of(&rows, &BTreeSet::new(), self.derivation(language))
+        loaded_of(&rows, &BTreeSet::new(), Derivation { language, embedder: None })
     }
 
     /// The vectors that a change gave, as far as they are still stored.
@@ -247,9 +250,10 @@ impl Memory {
         if seqs.is_empty() {
             return Ok(Vec::new());
         }
-        let gets = seqs.iter().map(|seq| Read::get(keys::vectors(incarnation, *seq))).collect();
-        let rows = self.read(gets).await?;
-        let by = self.derivation("");
+        let Some(space) = self.spaces.serving() else { return Ok(Vec::new()) };
+        let get = |seq: &Seq| Read::get(keys::vectors(space.slot, incarnation, *seq));
+        let rows = self.read(seqs.iter().map(get).collect()).await?;
+        let by = Derivation { language: "", embedder: Some(space.embedder.key()) };
         let rows = seqs.iter().zip(&rows).filter_map(|(seq, rows)| Some((*seq, rows.first()?)));
         let vectors = rows.filter_map(|(seq, row)| {
             Some((seq, by.vectors(decode::<VectorRow>(&row.value).ok()?)?))
@@ -273,10 +277,12 @@ impl Memory {
         if same { summaries_of(&rows[1]).map(Some) } else { Ok(None) }
     }
 
-    /// By what copies are derived now.
-    fn derivation<'a>(&'a self, language: &'a str) -> Derivation<'a> {
-        let embedder = self.embedder.as_deref().map(|embedder| embedder.key());
-        Derivation { language, embedder }
+    /// Whether vectors of an embedder are those that questions are compared with now.
+    fn is_served(&self, embedder: Option<&str>) -> bool {
+        match embedder {
+            Some(key) => self.spaces.serves(key),
+            None => !self.spaces.embeds(),
+        }
     }
 
     async fn load(
@@ -292,20 +298,22 @@ impl Memory {
         if let Some(copy) = self.partitions.sessions.get(&key) {
             let known = {
                 let copy = copy.read().expect("no writer panics");
-                (copy.incarnation(), copy.change())
+                (copy.incarnation(), copy.change(), self.is_served(copy.embedder()))
             };
-            if known.0 == head.row.incarnation && known.1 >= head.row.change {
+            if known.0 == head.row.incarnation && known.1 >= head.row.change && known.2 {
                 return Ok(Some((head.row, copy)));
             }
         }
         let incarnation = head.row.incarnation;
+        let space = self.spaces.serving();
+        let slot = space.as_ref().map_or(Slot::First, |space| space.slot);
         let rows = self
             .read(vec![
                 Read::get(keys::head(tenant, session)),
                 all(keys::turn, incarnation),
                 all(keys::derived, incarnation),
                 all(keys::mark, incarnation),
-                all(keys::vectors, incarnation),
+                all(|life, seq| keys::vectors(slot, life, seq), incarnation),
                 Read::prefix(keys::summaries(incarnation)),
             ])
             .await?;
@@ -313,16 +321,17 @@ impl Memory {
         let at = revised::<Head>(&rows[0])?.filter(|at| at.row.incarnation == incarnation);
         let Some(at) = at else { return Ok(None) };
         let language = language.to_owned();
-        let embedder = self.embedder.as_deref().map(|embedder| embedder.key().to_owned());
+        let embedder = space.map(|space| space.embedder.key().to_owned());
         let partition = compute(self.pool.as_ref(), move || {
             let marked = rows[3].iter().filter_map(|row| seq_of(&row.key)).collect();
             let by = Derivation { language: &language, embedder: embedder.as_deref() };
             let turns = TurnRows { turns: &rows[1], derived: &rows[2], vectors: &rows[4] };
             let loaded = loaded_of(&turns, &marked, by)?;
-            Ok::<_, Failure>(Partition::new(&at.row, loaded, summaries_of(&rows[5])?))
+            let summaries = summaries_of(&rows[5])?;
+            Ok::<_, Failure>(Partition::new(&at.row, loaded, summaries, by.embedder))
         });
         let partition = partition.await.expect("loading does not panic")?;
-        if self.embedder.is_some() && !partition.turns_without_vectors().is_empty() {
+        if self.spaces.embeds() && !partition.turns_without_vectors().is_empty() {
             // Most of them wait already; those that do not (the embedder is another one than at the
             // append) are made to.
             self.backlog.note_missing((tenant, incarnation, session), self.now());
@@ -359,7 +368,10 @@ impl Memory {
         for session in ids {
             let fits = |copy: &Shared| view.as_ref().is_some_and(|view| view.fits(&session, copy));
             let kept = self.partitions.sessions.get(&copy_key(tenant, &session));
-            let kept = kept.filter(|copy| !touched.contains(&session) && fits(copy));
+            let served =
+                |copy: &Shared| self.is_served(copy.read().expect("no writer panics").embedder());
+            let kept =
+                kept.filter(|copy| !touched.contains(&session) && fits(copy) && served(copy));
             let copy = match kept {
                 Some(copy) => {
                     cache_asked(Cache::Partitions, true);

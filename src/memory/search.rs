@@ -271,6 +271,8 @@ pub(super) fn rank_corpus(
         Meaning::Of(of) => {
             // A turn may have come since the text was embedded, and ask something else.
             let same = to_embed(&query, &sources).is_some_and(|now| now.text == of.text);
+            // Another embedder may serve since then.
+            let same = same && copies.iter().all(|copy| copy.embedder() == Some(&*of.embedder));
             meant = Some(of).filter(|_| same);
             degraded.extend((!same).then_some(Degraded::Vector));
         }
@@ -336,7 +338,7 @@ impl Memory {
         if policy.retrieval_mode == RetrievalMode::Words || corpus.timed_out {
             return Meaning::Unwanted;
         }
-        let Some(embedder) = &self.embedder else {
+        let Some(space) = self.spaces.serving() else {
             // A node without a model answers by words; who wants vectors alone is told.
             return match policy.retrieval_mode {
                 RetrievalMode::Vectors => Meaning::Lacking(Degraded::Vector),
@@ -355,8 +357,10 @@ impl Memory {
         };
         let Some(embeddable) = embeddable else { return Meaning::Unwanted };
         let text = embeddable.text.clone();
-        match self.question_vector(tenant, embeddable, wait).await {
-            Ok(vector) => Meaning::Of(Meant { text, vector, embedder: embedder.key().into() }),
+        match self.question_vector(&space.embedder, tenant, embeddable, wait).await {
+            Ok(vector) => {
+                Meaning::Of(Meant { text, vector, embedder: space.embedder.key().into() })
+            }
             Err(degraded) => Meaning::Lacking(degraded),
         }
     }
@@ -376,6 +380,7 @@ impl Memory {
         let query = request.query.clone();
         let wait = (wait_of(&request.target), time_left(request.target.deadline));
         let documents = DocumentSearch {
+            tokens_enough: None,
             collections: &asked.0,
             lenient: false,
             query: &query,

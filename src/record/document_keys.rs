@@ -1,6 +1,6 @@
 //! The keys of documents, as `src/ARCHITECTURE.md` lists them.
 
-use crate::record::keys::Key;
+use crate::record::{Slot, keys::Key};
 use crate::types::{CollectionId, DocumentId, Generation, Incarnation, TenantId, Timestamp};
 
 fn of(kind: u8, id: &str) -> Key {
@@ -99,9 +99,9 @@ pub fn chunk(generation: Generation, ordinal: u32) -> Key {
     with(of_generation(generation, b'k'), &ordinal.to_be_bytes())
 }
 
-/// `g gen v first ordinal`.
-pub fn chunk_vectors(generation: Generation, first: u32) -> Key {
-    with(of_generation(generation, b'v'), &first.to_be_bytes())
+/// `g gen v first ordinal`, and `g gen y first ordinal` of the second slot.
+pub fn chunk_vectors(slot: Slot, generation: Generation, first: u32) -> Key {
+    with(of_generation(generation, slot.letter()), &first.to_be_bytes())
 }
 
 /// The prefix of the parts of a content.
@@ -114,9 +114,9 @@ pub fn chunks(generation: Generation) -> Key {
     of_generation(generation, b'k')
 }
 
-/// The prefix of the vectors of a content.
-pub fn vectors(generation: Generation) -> Key {
-    of_generation(generation, b'v')
+/// The prefix of the vectors of a content in a slot.
+pub fn vectors(slot: Slot, generation: Generation) -> Key {
+    of_generation(generation, slot.letter())
 }
 
 /// The number at the end of a key of [`part`].

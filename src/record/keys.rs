@@ -1,6 +1,6 @@
 //! The keys of `src/ARCHITECTURE.md`. One letter, then ids that end with a NUL, then numbers.
 
-use crate::record::JobKind;
+use crate::record::{JobKind, Slot};
 use crate::types::{
     Change, Incarnation, KeyId, RequestId, Seq, SessionId, TenantId, Timestamp, UserId,
 };
@@ -79,6 +79,17 @@ pub fn heads(tenant: &TenantId) -> Key {
     Builder::new(b'S').id(tenant.as_str()).0
 }
 
+/// The prefix of all sessions of all tenants.
+pub fn all_heads() -> Key {
+    vec![b'S']
+}
+
+/// The tenant and the session that a key of [`head`] names; `None` when it is no such key.
+pub fn head_named_by(head: &[u8]) -> Option<(TenantId, SessionId)> {
+    let (tenant, session) = tenant_and_rest(head.get(1..)?)?;
+    Some((tenant, SessionId::parse(std::str::from_utf8(session).ok()?).ok()?))
+}
+
 /// `U tenant NUL user`.
 pub fn user(tenant: &TenantId, user: &UserId) -> Key {
     Builder::new(b'U').id(tenant.as_str()).last(user.as_str().as_bytes())
@@ -142,9 +153,9 @@ pub fn pending(incarnation: Incarnation, seq: Seq) -> Key {
     of_incarnation(incarnation, b'n').number(seq.0).0
 }
 
-/// `i inc v seq`.
-pub fn vectors(incarnation: Incarnation, seq: Seq) -> Key {
-    of_incarnation(incarnation, b'v').number(seq.0).0
+/// `i inc v seq`, and `i inc y seq` of the second slot.
+pub fn vectors(slot: Slot, incarnation: Incarnation, seq: Seq) -> Key {
+    of_incarnation(incarnation, slot.letter()).number(seq.0).0
 }
 
 /// `i inc s first level`.
@@ -287,6 +298,11 @@ pub fn erased_files() -> Key {
 /// `E e`.
 pub fn documents_embedder() -> Key {
     vec![b'E', b'e']
+}
+
+/// `E m`.
+pub fn spaces() -> Key {
+    vec![b'E', b'm']
 }
 
 /// The id at the end of a key, after the last NUL or the letter; empty when it is no text.

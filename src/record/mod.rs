@@ -6,6 +6,7 @@ pub mod document_keys;
 mod documents;
 pub mod keys;
 mod rows;
+mod spaces;
 mod work;
 
 pub use documents::{
@@ -16,6 +17,7 @@ pub use rows::{
     Answer, ApiKeyRow, CHANGES_KEPT, ChangeRow, DerivedRow, Head, IngestOutcome, Ingested,
     RepeatRow, RowError, Scopes, SessionKind, TenantRow, UserHead, Verb, decode, encode,
 };
+pub use spaces::{Slot, SpacesRow};
 pub use work::{
     ErasedRow, JobKind, JobRow, JobSet, JobState, PendingRow, PendingSession, SummaryMethod,
     SummaryRow, VectorRow,

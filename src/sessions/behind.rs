@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::planted::{self, Bug};
 use crate::record::{
-    ChangeRow, DerivedRow, Head, JobKind, PendingRow, PendingSession, SummaryRow, UserHead,
+    ChangeRow, DerivedRow, Head, JobKind, PendingRow, PendingSession, Slot, SummaryRow, UserHead,
     VectorRow, keys,
 };
 use crate::sessions::{Draft, Revised, jobs::queue_job};
@@ -103,7 +103,9 @@ pub fn rests_at(head: &Head, policy: &SummaryPolicy, now: Timestamp) -> Option<T
 pub(super) fn forget_turn(draft: &mut Draft, incarnation: Incarnation, seq: Seq) {
     draft.remove(keys::pending(incarnation, seq));
     if !planted::has(Bug::LeaveVectors) {
-        draft.remove(keys::vectors(incarnation, seq));
+        for slot in Slot::ALL {
+            draft.remove(keys::vectors(slot, incarnation, seq));
+        }
     }
 }
 
@@ -143,6 +145,8 @@ pub struct Vectorized<'a> {
     pub head: &'a Revised<Head>,
     /// The head of its user.
     pub user: Option<&'a Revised<UserHead>>,
+    /// The slot of the embedder that made them: the one that serves.
+    pub slot: Slot,
     /// The vectors of each turn.
     pub rows: Vec<(Seq, VectorRow)>,
     /// Turns that are gone and wait all the same.
@@ -151,14 +155,14 @@ pub struct Vectorized<'a> {
 
 /// Plans the commit of vectors: each takes the place of the row that waited for it.
 pub fn plan_vectors(tenant: &TenantId, made: Vectorized<'_>) -> Draft {
-    let Vectorized { session, head, user, rows, gone } = made;
+    let Vectorized { session, head, user, slot, rows, gone } = made;
     let mut draft = Draft::new(tenant.clone());
     draft.expect_head(session, Some(head));
     let mut after = head.row.clone();
     let embedded: Vec<Seq> = rows.iter().map(|(seq, _)| *seq).collect();
     for (seq, row) in &rows {
         draft.remove(keys::pending(after.incarnation, *seq));
-        draft.put(keys::vectors(after.incarnation, *seq), row);
+        draft.put(keys::vectors(slot, after.incarnation, *seq), row);
     }
     for seq in gone {
         draft.remove(keys::pending(after.incarnation, seq));
@@ -169,6 +173,22 @@ pub fn plan_vectors(tenant: &TenantId, made: Vectorized<'_>) -> Draft {
             true => draft.put(keys::head(tenant, session), &after),
             false => draft.advance(session, &mut after, &row, user),
         }
+    }
+    draft
+}
+
+/// Plans the commit of vectors of an embedder that does not serve, of turns that are living at a
+/// head: nobody who reads the session sees a change.
+pub fn plan_beside(
+    tenant: &TenantId,
+    (session, head): (&SessionId, &Revised<Head>),
+    slot: Slot,
+    rows: &[(Seq, VectorRow)],
+) -> Draft {
+    let mut draft = Draft::new(tenant.clone());
+    draft.expect_head(session, Some(head));
+    for (seq, row) in rows {
+        draft.put(keys::vectors(slot, head.row.incarnation, *seq), row);
     }
     draft
 }

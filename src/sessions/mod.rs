@@ -11,11 +11,12 @@ mod erase;
 mod fork;
 mod jobs;
 mod settings;
+mod spaces;
 
 pub use append::{Append, AppendFound, AppendPlan, NewTurn, SESSION_TURNS_MAX, plan_append};
 pub use behind::{
-    Behind, Summarized, Vectorized, marks, plan_missing, plan_settled, plan_summary, plan_vectors,
-    rests_at,
+    Behind, Summarized, Vectorized, marks, plan_beside, plan_missing, plan_settled, plan_summary,
+    plan_vectors, rests_at,
 };
 pub use draft::{Draft, Repeat, Revised};
 pub use erase::{
@@ -26,6 +27,7 @@ pub use jobs::{
     ATTEMPTS_MAX, LEASE_MS, backoff_ms, plan_done, plan_due, plan_failed, plan_leased, plan_retried,
 };
 pub use settings::{Create, Update, plan_create, plan_update};
+pub use spaces::{plan_start, plan_switch};
 
 #[cfg(test)]
 mod tests;

@@ -98,8 +98,9 @@ pub fn chunks_embedded(chunks: usize) {
     METERS.embedded.increment(chunks as u64);
 }
 
-/// Notes what an index holds beside its files, and in how many segments they are.
-pub fn index_holds(tail: (u64, u64), segments: u64, vectors_bytes: u64) {
+/// Notes what an index holds beside its files, in how many segments they are, and in how many
+/// collections vectors are being put in order.
+pub fn index_holds(tail: (u64, u64), segments: u64, vectors_bytes: u64, ordering: u64) {
     // From the first time on that gauges are set, all are exported.
     LazyLock::force(&METERS);
     let (chunks, bytes) = tail;
@@ -107,6 +108,7 @@ pub fn index_holds(tail: (u64, u64), segments: u64, vectors_bytes: u64) {
     gauge!(names::INDEX_TAIL_BYTES).set(bytes as f64);
     gauge!(names::INDEX_SEGMENTS).set(segments as f64);
     gauge!(names::INDEX_VECTORS_BYTES).set(vectors_bytes as f64);
+    gauge!(names::INDEX_ORDERING).set(ordering as f64);
 }
 
 /// Notes for how long the index has been behind the record.

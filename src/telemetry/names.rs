@@ -134,6 +134,8 @@ table! {
         "Segments of the files of the index.";
     INDEX_VECTORS_BYTES = "keepsake_index_vectors_bytes", Kind::Gauge, [], "bytes",
         "Memory that vectors of chunks take.";
+    INDEX_ORDERING = "keepsake_index_ordering", Kind::Gauge, [], "collections",
+        "Collections whose vectors are being put in order; until then each question looks at all of them.";
     INDEX_LAG_SECONDS = "keepsake_index_lag_seconds", Kind::Gauge, [], "seconds",
         "For how long the index of documents has been behind the record; 0: it is not.";
     EMBEDDING_DOCUMENTS_PENDING = "keepsake_embedding_documents_pending", Kind::Gauge, [],

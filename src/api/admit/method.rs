@@ -34,7 +34,7 @@ pub(super) fn ingest() -> usize {
 }
 
 /// Every method. Its place in the table is its kind: see [`crate::admission::Limit::sample`].
-pub const METHODS: [Method; 30] = [
+pub const METHODS: [Method; 32] = [
     method("MemoryService/BuildContext", Lane::Reads, Class::Interactive),
     method("MemoryService/AppendTurns", Lane::Writes, Class::Interactive),
     method("MemoryService/Search", Lane::Reads, Class::Interactive),
@@ -65,6 +65,8 @@ pub const METHODS: [Method; 30] = [
     method("TenantService/RetryJob", Lane::Writes, Class::Interactive),
     method("TenantService/GetErasure", Lane::Reads, Class::Interactive),
     method("TenantService/EraseFiles", Lane::Writes, Class::Interactive),
+    method("TenantService/GetEmbedding", Lane::Reads, Class::Interactive),
+    method("TenantService/SwitchEmbedding", Lane::Writes, Class::Interactive),
 ];
 
 /// The method of a path, with its kind; `None`: health, reflection, or no method at all.

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// How long the server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The gauge that says how many collections have vectors that are being put in order.
+const ORDERING: &str = "keepsake_index_ordering";
+
 /// The gauge that says how many sessions wait for vectors.
 const PENDING: &str = "keepsake_embedding_sessions_pending";
 
@@ -81,6 +84,11 @@ impl Scrape {
     /// How many sessions wait for vectors; `None`: the server does not say.
     pub fn pending(&self) -> Option<f64> {
         self.0.get(PENDING).copied()
+    }
+
+    /// In how many collections vectors are being put in order; `None`: the server does not say.
+    pub fn ordering(&self) -> Option<f64> {
+        self.0.get(ORDERING).copied()
     }
 
     /// What was noted since `before`, by histogram.

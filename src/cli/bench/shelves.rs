@@ -11,6 +11,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use tonic::transport::Channel;
 
 use super::args::{EmbeddingArg, EngineArg, LoadArgs, ShelfArgs};
+use super::metrics::Metrics;
 use super::report::{Report, Row, Used};
 use super::server::{Folder, Server, Target};
 use super::talk::{sentence, words};
@@ -33,6 +34,8 @@ const STREAM_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often the server is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Longer than the server takes to set its gauges again.
+const GAUGES_EVERY: Duration = Duration::from_secs(6);
 const MIB: f64 = 1_048_576.0;
 
 /// What is made of a seed.
@@ -134,6 +137,9 @@ impl Stage<'_> {
             settled(&server.target, &keys).await?;
             let whole = start + listened.elapsed();
             self.find("start until every document is found, seconds", whole.as_secs_f64());
+            ordered(server.metrics).await;
+            let whole = start + listened.elapsed();
+            self.find("start until vectors are in order, seconds", whole.as_secs_f64());
             let rss = server.watch.sample().rss_bytes as f64 / MIB;
             self.find("RSS after the start, MiB", rss);
         }
@@ -356,6 +362,15 @@ async fn settled(target: &Target, keys: &[String]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Waits until no vectors are being put in order.
+async fn ordered(metrics: Metrics) {
+    // The gauge is set at intervals: what it said before the first question counts nothing.
+    tokio::time::sleep(GAUGES_EVERY).await;
+    while metrics.scrape().ordering().is_some_and(|collections| collections > 0.0) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// The bytes of all files below a folder; those that cannot be seen count nothing.

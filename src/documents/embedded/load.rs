@@ -118,6 +118,18 @@ impl State {
         }
     }
 
+    /// Gives up the vectors of all collections: the record has others now. No question is being
+    /// answered.
+    pub(super) fn forget_vectors(&self) {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        for shelf in shelves.values() {
+            let mut books = shelf.write();
+            books.rows = None;
+            books.loaded = false;
+        }
+        self.loaded().asked.clear();
+    }
+
     pub(super) fn vectors_bytes(&self) -> usize {
         let places: Vec<Place> = self.loaded().asked.keys().cloned().collect();
         let shelves = places.iter().filter_map(|place| self.shelf_if_any(place));

@@ -80,6 +80,8 @@ pub struct EmbeddedFigures {
     pub waiting_bytes: u64,
     /// The memory that vectors take, in bytes.
     pub vectors_bytes: u64,
+    /// Collections whose vectors are being put in order, each searched whole until it is done.
+    pub ordering: u64,
     /// How many segments the files have.
     pub segments: u64,
     /// The memory that is taken to find one's way in the files, in bytes.
@@ -187,6 +189,10 @@ impl DocumentIndex for EmbeddedIndex {
             self.state.order_if_wanted(&shelf);
         }
         Ok(())
+    }
+
+    fn serve(&self, _slot: usize) {
+        self.state.forget_vectors();
     }
 
     async fn remove(&self, place: &Place, generation: Generation) -> Result<(), IndexError> {

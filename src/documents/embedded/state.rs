@@ -401,11 +401,16 @@ impl State {
         let committed = self.committed();
         let bytes: usize = committed.segments.iter().map(|segment| segment.bytes()).sum();
         let vectors_bytes = self.vectors_bytes() as u64;
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        let ordering = shelves.values().filter(|shelf| shelf.ordering.load(Ordering::Acquire));
+        let ordering = ordering.count() as u64;
+        drop(shelves);
         let waiting = self.waiting();
         EmbeddedFigures {
             waiting_chunks: waiting.chunks,
             waiting_bytes: waiting.bytes,
             vectors_bytes,
+            ordering,
             segments: committed.segments.len() as u64,
             segments_bytes: bytes as u64,
         }

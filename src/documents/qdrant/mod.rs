@@ -174,6 +174,10 @@ impl DocumentIndex for QdrantIndex {
         self.state.set_vectors(place, generation, first, vectors).await
     }
 
+    /// Its server's collection has vectors of one embedder, whichever serves: a [`super::Twin`] asks
+    /// another one.
+    fn serve(&self, _slot: usize) {}
+
     async fn remove(&self, place: &Place, generation: Generation) -> Result<(), IndexError> {
         self.state.remove(place, generation).await
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use crate::embed::{EmbedError, Urgency};
 use crate::error::{Failure, Reason};
 use crate::memory::{
-    Memory,
+    Memory, Space,
     append::seq_of,
     behind::backlog::{SESSIONS_MAX, Taken, WHOLE},
     rows::{revised, store_failure, unreadable},
@@ -40,7 +40,7 @@ pub struct PendingVectors {
 }
 
 /// The vectors of one turn.
-type Made = (Seq, VectorRow);
+pub(super) type Made = (Seq, VectorRow);
 
 impl Memory {
     /// Learns which sessions have turns that wait, as far as there is room for them in memory.
@@ -48,7 +48,7 @@ impl Memory {
     /// # Errors
     /// What the store refuses.
     pub async fn resume_embedding(&self) -> Result<(), Failure> {
-        if self.embedder.is_none() {
+        if !self.spaces.embeds() {
             return Ok(());
         }
         self.backlog.set_overflow(false);
@@ -178,10 +178,11 @@ impl Memory {
         let turns = rows.iter().filter_map(|rows| rows.first());
         let turns: Vec<Turn> =
             turns.map(|row| decode(&row.value).map_err(unreadable)).collect::<Result<_, _>>()?;
-        let made = self.vectors_of(turns).await?;
+        let Some(space) = self.spaces.serving() else { return Ok(Next::Done) };
+        let made = self.vectors_of(&space, turns).await?;
         let stored = made.iter().map(|(seq, _)| *seq).collect::<BTreeSet<_>>();
         let gone = waiting.iter().map(|(seq, _)| *seq).filter(|seq| !stored.contains(seq));
-        self.keep_vectors(taken, made, gone.collect()).await?;
+        self.keep_vectors(taken, &space, made, gone.collect()).await?;
         let lowest = waiting.last().map(|(seq, _)| *seq);
         let full = waiting.len() == BATCH_TURNS;
         let rest =
@@ -191,8 +192,12 @@ impl Memory {
 
     /// Embeds turns. A turn that the embedder fails on while it embeds others gets no vectors, and
     /// waits no more: it is found by its words.
-    async fn vectors_of(&self, turns: Vec<Turn>) -> Result<Vec<Made>, Failure> {
-        let Some(embedder) = &self.embedder else { return Ok(Vec::new()) };
+    pub(super) async fn vectors_of(
+        &self,
+        space: &Space,
+        turns: Vec<Turn>,
+    ) -> Result<Vec<Made>, Failure> {
+        let embedder = &space.embedder;
         let cut = compute(self.pool.as_ref(), move || {
             turns.iter().map(|turn| (turn.seq, pieces(turn))).collect::<Vec<_>>()
         });
@@ -242,6 +247,7 @@ impl Memory {
     async fn keep_vectors(
         &self,
         taken: &Taken,
+        space: &Space,
         made: Vec<Made>,
         gone: Vec<Seq>,
     ) -> Result<(), Failure> {
@@ -259,9 +265,17 @@ impl Memory {
                     let rows = made.into_iter().zip(waiting);
                     let rows = rows.filter(|(_, waits)| !waits.is_empty()).map(|(made, _)| made);
                     let rows: Vec<Made> = rows.collect();
+                    // What another embedder made, from before a switch, is of no use: the turns
+                    // wait on.
+                    if !self.spaces.serves(space.embedder.key()) {
+                        return Ok(Draft::new(tenant.clone()));
+                    }
                     kept_now.store(rows.len(), Relaxed);
-                    let (head, user) = (&head, user.as_ref());
-                    Ok(plan_vectors(tenant, Vectorized { session, head, user, rows, gone }))
+                    let (head, user, slot) = (&head, user.as_ref(), space.slot);
+                    let made = Vectorized { session, head, user, slot, rows, gone };
+                    let mut draft = plan_vectors(tenant, made);
+                    self.spaces.expected(&mut draft);
+                    Ok(draft)
                 }
             })
             .await?;
@@ -360,7 +374,10 @@ impl Memory {
             let draft = plan(head, user).await?;
             match self.store.commit(draft.into_batch()).await {
                 Ok(_) => return Ok(true),
-                Err(CommitError::Conflict { .. }) => tokio::task::yield_now().await,
+                Err(CommitError::Conflict { .. }) => {
+                    self.refresh_spaces().await?;
+                    tokio::task::yield_now().await;
+                }
                 Err(CommitError::Store(error)) => return Err(store_failure(error)),
             }
         }

@@ -3,12 +3,14 @@
 //! Invariant: each effect is one commit with the head as precondition, so that work that was done
 //! twice, late or for a session that is gone changes nothing.
 
+mod backfill;
 mod backlog;
 mod embedding;
 mod jobs;
 mod question;
 mod summaries;
 
+pub use backfill::{Backfill, Filled, Preparing};
 pub(super) use backlog::WHOLE;
 pub use backlog::{Backlog, SESSIONS_MAX as BACKLOG_SESSIONS_MAX};
 pub use embedding::PendingVectors;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use crate::embed::Urgency;
+use crate::embed::{Embedder, Urgency};
 use crate::memory::{Degraded, Memory, Target, query::time_left};
 use crate::retrieve::Embeddable;
 use crate::telemetry::{self, cache_asked};
@@ -28,16 +28,19 @@ pub(in crate::memory) fn wait_of(target: &Target) -> Duration {
     time_left(target.deadline).map_or(most, |left| left.min(most))
 }
 
+/// Whose question, embedded by which, and its text.
+type Question = (TenantId, Arc<str>, String);
+
 /// Vectors of questions that were asked before. The tenant is part of the key: how fast an answer
 /// comes tells nobody what others ask.
 pub struct Questions {
-    known: Cache<(TenantId, String), Arc<[f32]>>,
+    known: Cache<Question, Arc<[f32]>>,
 }
 
 impl Questions {
     /// None yet.
     pub fn new() -> Self {
-        let bytes = |(_, text): &(TenantId, String), vector: &Arc<[f32]>| {
+        let bytes = |(_, _, text): &Question, vector: &Arc<[f32]>| {
             u32::try_from(text.len() + size_of_val::<[f32]>(vector) + ENTRY_BYTES)
                 .unwrap_or(u32::MAX)
         };
@@ -58,28 +61,28 @@ impl Default for Questions {
 }
 
 impl Memory {
-    /// The unit vector of a question.
+    /// The unit vector of a question, by an embedder.
     ///
     /// # Errors
     /// [`Degraded::Language`] when the embedder does not cover its language, [`Degraded::Vector`]
     /// when it cannot be had within `wait`.
     pub(in crate::memory) async fn question_vector(
         &self,
+        embedder: &Arc<dyn Embedder>,
         tenant: &TenantId,
         asked: Embeddable,
         wait: Duration,
     ) -> Result<Arc<[f32]>, Degraded> {
-        let Some(embedder) = &self.embedder else { return Err(Degraded::Vector) };
         if !asked.language.is_empty() && !embedder.covers(asked.language) {
             return Err(Degraded::Language);
         }
-        let key = (tenant.clone(), asked.text);
+        let key = (tenant.clone(), Arc::from(embedder.key()), asked.text);
         let known = self.questions.known.get(&key);
         cache_asked(telemetry::Cache::Questions, known.is_some());
         if let Some(known) = known {
             return Ok(known);
         }
-        let embedding = embedder.embed(Urgency::Query, vec![key.1.clone()]);
+        let embedding = embedder.embed(Urgency::Query, vec![key.2.clone()]);
         match tokio::time::timeout(wait, embedding).await {
             Ok(Ok(vectors)) => {
                 let vector: Arc<[f32]> = vectors.into_iter().next().ok_or(Degraded::Vector)?.into();

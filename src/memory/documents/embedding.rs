@@ -1,14 +1,14 @@
 //! Embedding of chunks: behind the acknowledgement, from rows of the same commit.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::catalog::{Spot, plan_vectors};
 use crate::chunks::searchable;
-use crate::embed::{EmbedError, Urgency};
+use crate::embed::{EmbedError, Embedder, Urgency};
 use crate::error::{Failure, Reason};
 use crate::memory::{
-    Memory,
+    Memory, Space,
     documents::{place, record::text_from},
     rows::{revised, unreadable},
 };
@@ -17,7 +17,7 @@ use crate::record::{
     document_keys as keys,
 };
 use crate::retrieve::TurnVectors;
-use crate::sessions::Revised;
+use crate::sessions::{Draft, Revised};
 use crate::storage::{Batch, Read, Row};
 use crate::telemetry::chunks_embedded;
 use crate::types::{CollectionId, Generation, TenantId};
@@ -34,8 +34,9 @@ struct State {
     /// and documents take turns.
     last: Vec<u8>,
     taken: BTreeSet<Vec<u8>>,
-    /// Up to which chunk a content has all vectors; a content that is not here begins at its first.
-    cursors: HashMap<Generation, u32>,
+    /// Up to which chunk a content has all vectors of the embedder of this key; a content that is
+    /// not here begins at its first.
+    cursors: HashMap<Generation, (String, u32)>,
 }
 
 /// A content that was taken; given back when this is dropped.
@@ -58,17 +59,18 @@ impl Queue {
         self.state.lock().expect("no holder panics").last.clone()
     }
 
-    pub(super) fn cursor(&self, generation: Generation) -> u32 {
+    pub(super) fn cursor(&self, generation: Generation, embedder: &str) -> u32 {
         let state = self.state.lock().expect("no holder panics");
-        state.cursors.get(&generation).copied().unwrap_or(0)
+        let known = state.cursors.get(&generation).filter(|(key, _)| key == embedder);
+        known.map_or(0, |(_, next)| *next)
     }
 
-    fn set_cursor(&self, generation: Generation, next: u32) {
+    fn set_cursor(&self, generation: Generation, embedder: &str, next: u32) {
         let mut state = self.state.lock().expect("no holder panics");
         if state.cursors.len() >= CURSORS_MAX {
             state.cursors.clear();
         }
-        state.cursors.insert(generation, next);
+        state.cursors.insert(generation, (embedder.to_owned(), next));
     }
 
     /// Takes a content, unless somebody has it.
@@ -98,7 +100,7 @@ impl Memory {
     /// # Errors
     /// What the store refuses; `EMBEDDER_FAILED` when no text can be embedded now.
     pub async fn embed_chunks(&self) -> Result<bool, Failure> {
-        if self.embedder.is_none() {
+        if !self.spaces.embeds() {
             return Ok(false);
         }
         let Some(taken) = self.next_content().await? else { return Ok(false) };
@@ -152,53 +154,80 @@ impl Memory {
         document: &Revised<DocumentRow>,
     ) -> Result<(), Failure> {
         let life = pending.collection;
-        let Some(embedder) = &self.embedder else { return Ok(()) };
-        let (first, count, is_last) = self.lacking(&document.row, embedder.key()).await?;
+        let Some(space) = self.spaces.serving() else { return Ok(()) };
+        let (generation, key) = (document.row.generation, space.embedder.key());
+        let from = self.library.queue.cursor(generation, key);
+        let Lacking { first, count, is_last } = self.lacking(&document.row, &space, from).await?;
+        self.library.queue.set_cursor(generation, key, first);
         if count == 0 {
-            self.commit_draft(plan_vectors(spot, life, document, None, true)).await?;
-            return Ok(());
+            let mut draft = plan_vectors(spot, life, document, None, true);
+            self.spaces.expected(&mut draft);
+            return self.commit_or_refresh(draft).await.map(|_| ());
         }
-        let texts = self.chunk_texts(&document.row, first, count).await?;
-        let vectors = match embedder.embed(Urgency::Background, texts.clone()).await {
-            Ok(vectors) => vectors,
-            Err(EmbedError::Failed { .. }) => self.one_by_one(texts).await?,
-            Err(error) => return Err(embedder_failed(error)),
-        };
-        let vectors = TurnVectors::quantise(&vectors);
-        let row = ChunkVectorsRow { embedder: embedder.key().to_owned(), vectors };
-        let draft = plan_vectors(spot, life, document, Some((first, &row)), is_last);
-        if self.commit_draft(draft).await?.is_none() {
+        let row = self.chunk_vectors(&space, &document.row, (first, count)).await?;
+        let vectors = Some((space.slot, first, &row));
+        let mut draft = plan_vectors(spot, life, document, vectors, is_last);
+        self.spaces.expected(&mut draft);
+        if !self.commit_or_refresh(draft).await? {
             // The document changed meanwhile: the next look finds out.
             return Ok(());
         }
         chunks_embedded(row.vectors.len());
         if let Some(index) = &self.library.index {
             let place = place(&spot.tenant, life);
-            let generation = document.row.generation;
-            self.noted(index.set_vectors(&place, generation, first, &row.vectors).await);
+            let _held = self.spaces.hold().await;
+            if self.spaces.serves(space.embedder.key()) {
+                self.noted(index.set_vectors(&place, generation, first, &row.vectors).await);
+            }
         }
         Ok(())
     }
 
-    /// The first chunks without a vector: their first ordinal, how many, and whether there are no
-    /// others. Vectors that another embedder made do not count.
-    async fn lacking(
+    /// Commits a draft that was made for the slots as they are known. `false`: something in it is
+    /// not as it was.
+    pub(in crate::memory) async fn commit_or_refresh(&self, draft: Draft) -> Result<bool, Failure> {
+        if self.commit_draft(draft).await?.is_some() {
+            return Ok(true);
+        }
+        self.refresh_spaces().await?;
+        Ok(false)
+    }
+
+    /// The row of vectors of `count` chunks of a document from the chunk `first` on.
+    pub(in crate::memory) async fn chunk_vectors(
+        &self,
+        space: &Space,
+        document: &DocumentRow,
+        (first, count): (u32, u32),
+    ) -> Result<ChunkVectorsRow, Failure> {
+        let texts = self.chunk_texts(document, first, count).await?;
+        let vectors = match space.embedder.embed(Urgency::Background, texts.clone()).await {
+            Ok(vectors) => vectors,
+            Err(EmbedError::Failed { .. }) => one_by_one(&space.embedder, texts).await?,
+            Err(error) => return Err(embedder_failed(error)),
+        };
+        let vectors = TurnVectors::quantise(&vectors);
+        Ok(ChunkVectorsRow { embedder: space.embedder.key().to_owned(), vectors })
+    }
+
+    /// The first chunks from `next` on without a vector of an embedder.
+    pub(in crate::memory) async fn lacking(
         &self,
         document: &DocumentRow,
-        embedder: &str,
-    ) -> Result<(u32, u32, bool), Failure> {
-        let generation = document.generation;
-        let end = crate::record::keys::after_prefix(&keys::vectors(generation));
-        let mut next = self.library.queue.cursor(generation);
+        space: &Space,
+        mut next: u32,
+    ) -> Result<Lacking, Failure> {
+        let (generation, slot) = (document.generation, space.slot);
+        let end = crate::record::keys::after_prefix(&keys::vectors(slot, generation));
         loop {
-            let rows = Read::range(keys::chunk_vectors(generation, next), end.clone());
+            let rows = Read::range(keys::chunk_vectors(slot, generation, next), end.clone());
             let rows = self.read(vec![rows.limit(VECTOR_ROWS)]).await?.remove(0);
             let mut have = Vec::with_capacity(rows.len());
             for row in &rows {
                 let Some(first) = keys::ordinal_of(&row.key) else { continue };
                 let row: ChunkVectorsRow = decode(&row.value).map_err(unreadable)?;
                 let len = u32::try_from(row.vectors.len()).unwrap_or(u32::MAX);
-                have.extend((row.embedder == embedder).then_some((first, len)));
+                have.extend((row.embedder == space.embedder.key()).then_some((first, len)));
             }
             let is_whole = rows.len() < VECTOR_ROWS;
             let reach = match have.last() {
@@ -207,8 +236,7 @@ impl Memory {
             };
             let (first, count, is_last) = first_gap(next, &have, reach);
             if count > 0 || is_whole {
-                self.library.queue.set_cursor(generation, first);
-                return Ok((first, count, is_last && is_whole));
+                return Ok(Lacking { first, count, is_last: is_last && is_whole });
             }
             next = reach;
         }
@@ -231,30 +259,42 @@ impl Memory {
         };
         Ok((0..chunks.len().min(count as usize)).map(text).collect())
     }
+}
 
-    /// Embeds texts of which one at least fails: that one has a vector without direction.
-    async fn one_by_one(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, Failure> {
-        let Some(embedder) = &self.embedder else { return Ok(Vec::new()) };
-        let (mut vectors, mut failed) = (Vec::with_capacity(texts.len()), None);
-        for text in texts {
-            match embedder.embed(Urgency::Background, vec![text]).await {
-                Ok(made) => vectors.extend(made),
-                Err(error) => {
-                    vectors.push(vec![0.0; embedder.dimensions()]);
-                    failed = Some(error);
-                }
+/// The first chunks of a document without a vector.
+pub(in crate::memory) struct Lacking {
+    /// The ordinal of the first one.
+    pub(in crate::memory) first: u32,
+    /// How many follow each other, at most a row of them; 0: all have theirs.
+    pub(in crate::memory) count: u32,
+    /// Whether there are no others.
+    is_last: bool,
+}
+
+/// Embeds texts of which one at least fails: that one has a vector without direction.
+async fn one_by_one(
+    embedder: &Arc<dyn Embedder>,
+    texts: Vec<String>,
+) -> Result<Vec<Vec<f32>>, Failure> {
+    let (mut vectors, mut failed) = (Vec::with_capacity(texts.len()), None);
+    for text in texts {
+        match embedder.embed(Urgency::Background, vec![text]).await {
+            Ok(made) => vectors.extend(made),
+            Err(error) => {
+                vectors.push(vec![0.0; embedder.dimensions()]);
+                failed = Some(error);
             }
         }
-        match failed {
-            Some(error) if vectors.iter().all(|vector| vector.iter().all(|x| *x == 0.0)) => {
-                Err(embedder_failed(error))
-            }
-            Some(error) => {
-                tracing::warn!("a chunk cannot be embedded and is found by its words: {error}");
-                Ok(vectors)
-            }
-            None => Ok(vectors),
+    }
+    match failed {
+        Some(error) if vectors.iter().all(|vector| vector.iter().all(|x| *x == 0.0)) => {
+            Err(embedder_failed(error))
         }
+        Some(error) => {
+            tracing::warn!("a chunk cannot be embedded and is found by its words: {error}");
+            Ok(vectors)
+        }
+        None => Ok(vectors),
     }
 }
 

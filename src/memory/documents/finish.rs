@@ -11,9 +11,9 @@ use crate::documents::{IndexError, Place};
 use crate::error::{Failure, Reason};
 use crate::extract::{PdfLimits, pdf};
 use crate::memory::{
-    Answered, Memory,
+    Answered, Memory, Space,
     documents::{
-        ATTEMPTS_MAX, FINISHING_BYTES, FINISHING_TIMES, Known, Upload, contention, entry,
+        ATTEMPTS_MAX, FINISHING_BYTES, FINISHING_TIMES, Known, Shelved, Upload, contention, entry,
         ingest::{bytes_mismatch, replaced},
         place,
         record::record_error,
@@ -120,6 +120,12 @@ impl Memory {
         let outcome = if before.is_some() { "replaced" } else { "created" };
         document_whole(outcome, document.chunks);
         let words_indexed = self.take_in(upload, &document, cut.texts).await?;
+        self.beside_document(Shelved {
+            tenant: spot.tenant.clone(),
+            collection: spot.collection.clone(),
+            life: upload.life,
+            document: spot.document.clone(),
+        });
         if let Some(before) = before {
             self.forget_content(before.generation).await?;
         }
@@ -254,16 +260,25 @@ impl Memory {
         cut: &Cut,
         before: Option<&DocumentRow>,
     ) -> Result<u32, Failure> {
-        let known = match (before, &self.embedder) {
-            (Some(before), Some(embedder)) => self.vectors_by_hash(before, embedder.key()).await?,
-            _ => HashMap::new(),
-        };
+        let spaces = [self.spaces.serving(), self.spaces.beside()];
+        let mut known = Vec::with_capacity(spaces.len());
+        for space in spaces.into_iter().flatten() {
+            if let Some(before) = before {
+                known.push((space.slot, self.vectors_by_hash(before, &space).await?));
+            }
+        }
         let mut embedded = 0;
         let mut first = 0;
         while first < cut.spans.len() {
             let (rows, next) = rows_from(cut, first);
-            let vectors = kept_vectors(&cut.spans[first..next], first, &known);
-            embedded += vectors.iter().map(|(_, row)| row.vectors.len() as u32).sum::<u32>();
+            let mut vectors = Vec::new();
+            for (place, (slot, known)) in known.iter().enumerate() {
+                let rows = kept_vectors(&cut.spans[first..next], first, known);
+                // The first ones are of the embedder that serves.
+                let lens = rows.iter().map(|(_, row)| row.vectors.len() as u32);
+                embedded += if place == 0 { lens.sum::<u32>() } else { 0 };
+                vectors.extend(rows.into_iter().map(|(first, row)| (*slot, first, row)));
+            }
             let draft = plan_chunks(&upload.spot, upload.life, &upload.row, &rows, &vectors);
             self.commit_draft(draft).await?.ok_or_else(replaced)?;
             first = next;
@@ -275,15 +290,15 @@ impl Memory {
     async fn vectors_by_hash(
         &self,
         before: &DocumentRow,
-        embedder: &str,
+        space: &Space,
     ) -> Result<HashMap<[u8; 16], (String, TurnVectors)>, Failure> {
         let reads = vec![
             Read::prefix(keys::chunks(before.generation)),
-            Read::prefix(keys::vectors(before.generation)),
+            Read::prefix(keys::vectors(space.slot, before.generation)),
         ];
         let mut rows = self.read(reads).await?;
         let (vectors, chunks) = (rows.remove(1), rows.remove(0));
-        let embedder = embedder.to_owned();
+        let embedder = space.embedder.key().to_owned();
         let known = compute(self.pool.as_ref(), move || {
             let hash = |row: &Row| {
                 let ordinal = keys::ordinal_of(&row.key)?;
@@ -330,7 +345,7 @@ impl Memory {
                 before: before.as_ref(),
                 parts,
                 chunks_embedded,
-                embeds: self.embedder.is_some(),
+                embeds: self.spaces.embeds(),
             };
             let plan = plan_done(&upload.spot, document, &whole, repeat, self.now());
             if self.commit_draft(plan.draft).await?.is_some() {
@@ -346,11 +361,17 @@ impl Memory {
         place: &Place,
         generation: Generation,
     ) -> Result<(), IndexError> {
-        let (Some(index), Some(embedder)) = (&self.library.index, &self.embedder) else {
-            return Ok(());
-        };
-        for (first, vectors) in self.vectors_of_content(generation, embedder.key()).await? {
-            index.set_vectors(place, generation, first, &vectors).await?;
+        let Some(index) = &self.library.index else { return Ok(()) };
+        let _held = self.spaces.hold().await;
+        if let Some(space) = self.spaces.serving() {
+            for (first, vectors) in self.vectors_of_content(generation, &space).await? {
+                index.set_vectors(place, generation, first, &vectors).await?;
+            }
+        }
+        if let Some(space) = self.spaces.beside() {
+            for (first, vectors) in self.vectors_of_content(generation, &space).await? {
+                index.set_vectors_beside(place, generation, first, &vectors).await?;
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::documents::{
     Candidates, DocumentFilter, Fused, FusionWeights, IndexError, Question, fuse,
 };
 use crate::error::{Failure, Reason};
-use crate::memory::{Coverage, Degraded, Memory, rows::revised};
+use crate::memory::{Coverage, Degraded, Memory, Space, rows::revised};
 use crate::record::{CollectionRow, DocumentRow, document_keys as keys};
 use crate::retrieve::{Embeddable, Mode, SignalValue, plain_question};
 use crate::storage::Read;
@@ -20,6 +20,8 @@ use crate::types::{
 /// How many candidates each list gives: enough that the spread of their scores is that of the
 /// collection's better part.
 const CANDIDATES: usize = 200;
+/// How many chunks are read at a time while it shows how many tokens they have.
+const PAGE_CHUNKS: usize = 16;
 /// How long the index may take where the caller sets no deadline.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -36,6 +38,8 @@ pub struct DocumentSearch<'a> {
     pub filter: &'a DocumentFilter,
     /// How many chunks at the most.
     pub most: usize,
+    /// Chunks of so many tokens together are enough; `None`: any number.
+    pub tokens_enough: Option<u64>,
     /// How long the vector of the question is waited for, and the index; `None`: as long as it
     /// takes, within reason.
     pub wait: (Duration, Option<Duration>),
@@ -115,6 +119,13 @@ impl Memory {
             Mode::Words => None,
             _ => self.question_meaning(tenant, asked, language, &mut found.degraded).await,
         };
+        // Another embedder may serve since then; none comes in while the index is asked.
+        let _held = self.spaces.hold().await;
+        let vector = vector.and_then(|(space, vector)| {
+            let serves = self.spaces.serves(space.embedder.key());
+            found.degraded.extend((!serves).then_some(Degraded::Vector));
+            serves.then_some(vector)
+        });
         let collections: Vec<Incarnation> = lives.keys().copied().collect();
         let question = Question {
             tenant,
@@ -136,14 +147,14 @@ impl Memory {
         };
         found.degraded.extend(candidates.lagging.then_some(Degraded::IndexLag));
         found.digest = candidates.digest;
-        if mode != Mode::Words && self.embedder.is_some() {
+        if mode != Mode::Words && self.spaces.embeds() {
             let (turns, turns_embedded) = (candidates.chunks, candidates.chunks_embedded);
             found.coverage = Some(Coverage { turns, turns_embedded });
             let pending = turns_embedded < turns && !found.degraded.contains(&Degraded::Vector);
             found.degraded.extend(pending.then_some(Degraded::VectorsPending));
         }
         let order = fuse(&candidates.found, mode, FusionWeights::DEFAULT);
-        found.chunks = self.read_chunks(&lives, &candidates, &order, asked.most).await?;
+        found.chunks = self.read_chunks(&lives, &candidates, &order, asked).await?;
         Ok(found)
     }
 
@@ -179,11 +190,11 @@ impl Memory {
         asked: &DocumentSearch<'_>,
         language: &str,
         degraded: &mut Vec<Degraded>,
-    ) -> Option<Arc<[f32]>> {
-        self.embedder.as_ref()?;
+    ) -> Option<(Space, Arc<[f32]>)> {
+        let space = self.spaces.serving()?;
         let embeddable: Embeddable = plain_question(asked.query, language)?;
-        match self.question_vector(tenant, embeddable, asked.wait.0).await {
-            Ok(vector) => Some(vector),
+        match self.question_vector(&space.embedder, tenant, embeddable, asked.wait.0).await {
+            Ok(vector) => Some((space, vector)),
             Err(why) => {
                 degraded.push(why);
                 None
@@ -197,16 +208,37 @@ impl Memory {
         lives: &BTreeMap<Incarnation, CollectionId>,
         candidates: &Candidates,
         order: &[Fused],
-        most: usize,
+        asked: &DocumentSearch<'_>,
     ) -> Result<Vec<FoundChunk>, Failure> {
-        let best: Vec<_> = order.iter().take(most).collect();
+        let best = &order[..asked.most.min(order.len())];
+        let Some(enough) = asked.tokens_enough else {
+            return self.read_page(lives, candidates, best).await;
+        };
+        let (mut found, mut tokens) = (Vec::new(), 0);
+        for page in best.chunks(PAGE_CHUNKS) {
+            if tokens >= enough {
+                break;
+            }
+            let read = self.read_page(lives, candidates, page).await?;
+            tokens += read.iter().map(|chunk| u64::from(chunk.tokens)).sum::<u64>();
+            found.extend(read);
+        }
+        Ok(found)
+    }
+
+    async fn read_page(
+        &self,
+        lives: &BTreeMap<Incarnation, CollectionId>,
+        candidates: &Candidates,
+        best: &[Fused],
+    ) -> Result<Vec<FoundChunk>, Failure> {
         let wanted: Vec<(Generation, u32)> = best
             .iter()
             .map(|fused| &candidates.found[fused.index])
             .map(|candidate| (candidate.generation, candidate.ordinal))
             .collect();
         let mut documents: BTreeMap<(Incarnation, &DocumentId), Option<Known>> = BTreeMap::new();
-        for fused in &best {
+        for fused in best {
             let candidate = &candidates.found[fused.index];
             documents.entry((candidate.collection, &candidate.document)).or_default();
         }
@@ -217,7 +249,7 @@ impl Memory {
         }
         let chunks = self.chunks_of(&wanted).await?;
         let mut found = Vec::with_capacity(best.len());
-        for (fused, chunk) in best.into_iter().zip(chunks) {
+        for (fused, chunk) in best.iter().zip(chunks) {
             let candidate = &candidates.found[fused.index];
             let place = (candidate.collection, &candidate.document);
             let known = documents.get(&place).and_then(Option::as_ref);

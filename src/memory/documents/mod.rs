@@ -1,5 +1,6 @@
 //! Documents: uploads, what becomes of them, what is read of them, what goes.
 
+mod beside;
 mod delete;
 mod embedding;
 mod finish;
@@ -29,6 +30,7 @@ use crate::sessions::{Draft, Revised};
 use crate::storage::{CommitError, Read, Revision};
 use crate::types::{CollectionId, Generation, Incarnation, TenantId, Timestamp};
 
+pub(super) use beside::Shelved;
 pub use delete::UPLOADS_KEPT_MS;
 pub use finish::Finished;
 pub use found::{DocumentSearch, FoundChunk, FoundDocuments};

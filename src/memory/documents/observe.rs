@@ -40,12 +40,14 @@ impl Memory {
             oldest = oldest.into_iter().chain([pending.since]).min();
             documents.push(Read::get(keys::document(pending.collection, &pending.document)));
         }
+        let serving = self.spaces.serving();
+        let embedder = serving.as_ref().map_or("", |space| space.embedder.key());
         let mut chunks = 0;
         for (found, row) in self.read(documents).await?.iter().zip(&rows) {
             let Some(document) = revised::<DocumentRow>(found)? else { continue };
             let named = keys::pending_named_by(&row.key).map(|(_, generation)| generation);
             if named == Some(document.row.generation) {
-                let done = self.library.queue.cursor(document.row.generation);
+                let done = self.library.queue.cursor(document.row.generation, embedder);
                 chunks += u64::from(document.row.chunks.saturating_sub(done));
             }
         }

@@ -134,16 +134,16 @@ impl Memory {
         tenant: &TenantId,
         row: &DocumentRow,
     ) -> Result<u32, Failure> {
-        let Some(embedder) = &self.embedder else { return Ok(0) };
+        let Some(space) = self.spaces.serving() else { return Ok(0) };
         let waits = Read::get(keys::pending(tenant, row.generation));
         if self.read(vec![waits]).await?[0].is_empty() {
             return Ok(row.chunks);
         }
         let mut embedded = 0;
-        let all = self.pages(keys::vectors(row.generation), |rows| {
+        let all = self.pages(keys::vectors(space.slot, row.generation), |rows| {
             for row in rows {
                 let row: ChunkVectorsRow = decode(&row.value).map_err(unreadable)?;
-                if row.embedder == embedder.key() {
+                if row.embedder == space.embedder.key() {
                     embedded += u32::try_from(row.vectors.len()).unwrap_or(u32::MAX);
                 }
             }
@@ -154,7 +154,7 @@ impl Memory {
     }
 
     /// Calls `each` with the rows of a prefix, some at a time.
-    async fn pages(
+    pub(super) async fn pages(
         &self,
         prefix: Vec<u8>,
         mut each: impl FnMut(&[Row]) -> Result<(), Failure>,
@@ -303,8 +303,7 @@ impl Memory {
         });
         all.await?;
         let waiting = self.chunks_waiting(tenant, row.incarnation).await?;
-        let chunks_embedded =
-            if self.embedder.is_some() { chunks.saturating_sub(waiting) } else { 0 };
+        let chunks_embedded = if self.spaces.embeds() { chunks.saturating_sub(waiting) } else { 0 };
         Ok(CollectionFigures { collection, row, documents, chunks, chunks_embedded, bytes })
     }
 

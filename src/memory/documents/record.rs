@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use crate::catalog::Spot;
 use crate::chunks::searchable;
 use crate::documents::{DocumentRecord, Entry, IndexError, Place};
-use crate::memory::{Memory, documents::entry};
+use crate::memory::{Memory, Space, Spaces, documents::entry};
 use crate::record::{
-    ChunkRow, ChunkVectorsRow, CollectionRow, DocumentRow, decode, document_keys as keys,
+    ChunkRow, ChunkVectorsRow, CollectionRow, DocumentRow, Slot, decode, document_keys as keys,
 };
 use crate::retrieve::TurnVectors;
 use crate::storage::{Read, Row, Store};
@@ -21,13 +21,34 @@ const PAGE_ROWS: usize = 4_096;
 /// The documents of a store; vectors of one embedder only.
 pub struct StoreRecord {
     store: Arc<dyn Store>,
-    embedder: Option<String>,
+    vectors: Vectors,
+}
+
+/// Which vectors count.
+enum Vectors {
+    None,
+    /// Those of one embedder, whatever serves.
+    Of(Slot, String),
+    /// Those of the one that serves now.
+    Serving(Arc<Spaces>),
 }
 
 impl StoreRecord {
-    /// The documents of `store`, with vectors of the embedder of this key.
+    /// The documents of `store`, with vectors of the embedder of this key in the first slot.
     pub fn new(store: Arc<dyn Store>, embedder: Option<String>) -> Self {
-        Self { store, embedder }
+        let vectors = embedder.map_or(Vectors::None, |key| Vectors::Of(Slot::First, key));
+        Self { store, vectors }
+    }
+
+    /// The same with vectors of one embedder.
+    pub fn of(store: Arc<dyn Store>, space: &Space) -> Self {
+        let vectors = Vectors::Of(space.slot, space.embedder.key().to_owned());
+        Self { store, vectors }
+    }
+
+    /// The same with vectors of the embedder that serves whenever they are read.
+    pub fn serving(store: Arc<dyn Store>, spaces: Arc<Spaces>) -> Self {
+        Self { store, vectors: Vectors::Serving(spaces) }
     }
 
     async fn read(&self, reads: Vec<Read>) -> Result<Vec<Vec<Row>>, IndexError> {
@@ -124,8 +145,15 @@ impl DocumentRecord for StoreRecord {
     }
 
     async fn vectors(&self, generation: Generation) -> Result<Vec<(u32, TurnVectors)>, IndexError> {
-        let Some(embedder) = &self.embedder else { return Ok(Vec::new()) };
-        vectors_in(&self.all(keys::vectors(generation)).await?, embedder)
+        let (slot, key) = match &self.vectors {
+            Vectors::None => return Ok(Vec::new()),
+            Vectors::Of(slot, key) => (*slot, key.clone()),
+            Vectors::Serving(spaces) => match spaces.serving() {
+                Some(space) => (space.slot, space.embedder.key().to_owned()),
+                None => return Ok(Vec::new()),
+            },
+        };
+        vectors_in(&self.all(keys::vectors(slot, generation)).await?, &key)
     }
 }
 
@@ -164,10 +192,10 @@ impl Memory {
     pub(super) async fn vectors_of_content(
         &self,
         generation: Generation,
-        embedder: &str,
+        space: &Space,
     ) -> Result<Vec<(u32, TurnVectors)>, IndexError> {
-        let all = Read::prefix(keys::vectors(generation));
+        let all = Read::prefix(keys::vectors(space.slot, generation));
         let rows = self.store.read(vec![all]).await.map_err(record_error)?.remove(0);
-        vectors_in(&rows, embedder)
+        vectors_in(&rows, space.embedder.key())
     }
 }

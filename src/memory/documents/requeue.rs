@@ -24,7 +24,8 @@ impl Memory {
     /// # Errors
     /// What the store refuses.
     pub async fn requeue_documents(&self) -> Result<u64, Failure> {
-        let wanted = self.embedder.as_ref().map_or("", |embedder| embedder.key());
+        let space = self.spaces.serving();
+        let wanted = space.as_ref().map_or("", |space| space.embedder.key());
         let known = self.get::<String>(documents_embedder()).await?;
         if known.is_some_and(|known| known.row == wanted) {
             return Ok(0);

@@ -78,6 +78,8 @@ fn methods() -> Vec<(&'static str, Vec<u8>, u8)> {
         ("TenantService/RetryJob", retry.encode_to_vec(), ADMIN | OPERATOR),
         ("TenantService/GetErasure", vec![], READ),
         ("TenantService/EraseFiles", vec![], OPERATOR),
+        ("TenantService/GetEmbedding", vec![], READ),
+        ("TenantService/SwitchEmbedding", vec![], OPERATOR),
     ]
 }
 

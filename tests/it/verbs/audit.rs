@@ -7,8 +7,8 @@ use keepsake::audit::{Audit, Check, Examined, Level};
 use keepsake::catalog::Spot;
 use keepsake::memory::NewKey;
 use keepsake::record::{
-    ChangeRow, DocumentHeader, Head, JobKind, JobRow, JobSet, Scopes, SummaryRow, UserHead, decode,
-    document_keys, encode, keys,
+    ChangeRow, DocumentHeader, Head, JobKind, JobRow, JobSet, Scopes, Slot, SummaryRow, UserHead,
+    decode, document_keys, encode, keys,
 };
 use keepsake::sessions::{Create, DeleteTurns};
 use keepsake::storage::{Read, Store as _};
@@ -191,13 +191,14 @@ async fn vectors_that_should_not_be_there_and_waits_that_nobody_sees_are_found()
     let vectors = Check::Vectors;
     for seq in [Seq(5), Seq(121)] {
         let left = |world: &'static World, life: Incarnation| async move {
-            let row = world.store.rows(&keys::vectors(life, Seq(3))).await.remove(0);
-            world.store.put(keys::vectors(life, seq), row.value.to_vec()).await;
+            let row = world.store.rows(&keys::vectors(Slot::First, life, Seq(3))).await.remove(0);
+            world.store.put(keys::vectors(Slot::First, life, seq), row.value.to_vec()).await;
         };
         check(vectors, "vectors of a turn that is gone or superseded", left).await;
     }
-    let broken =
-        |world: &'static World, life| world.store.put(keys::vectors(life, Seq(3)), vec![9, 9]);
+    let broken = |world: &'static World, life| {
+        world.store.put(keys::vectors(Slot::First, life, Seq(3)), vec![9, 9])
+    };
     check(vectors, "cannot be read", broken).await;
     let unlisted = |world: &'static World, life| {
         world.store.remove(keys::pending_session(&world.tenant, life))
@@ -209,7 +210,7 @@ async fn vectors_that_should_not_be_there_and_waits_that_nobody_sees_are_found()
 async fn turns_without_vectors_are_told_and_queued() {
     let world = sound().await;
     let life = head(&world, "s").await.incarnation;
-    world.store.remove(keys::vectors(life, Seq(3))).await;
+    world.store.remove(keys::vectors(Slot::First, life, Seq(3))).await;
     let found = examine(&world).await;
     assert_eq!(found.report.level(), Level::Warn);
     mend(&world, found).await;

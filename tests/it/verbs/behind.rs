@@ -8,7 +8,7 @@ use keepsake::embed::Scripted;
 use keepsake::error::Reason;
 use keepsake::memory::{Built, Degraded, Target, Worked};
 use keepsake::record::{
-    Head, JobKind, JobRow, JobState, PendingRow, SummaryRow, VectorRow, decode, keys,
+    Head, JobKind, JobRow, JobState, PendingRow, Slot, SummaryRow, VectorRow, decode, keys,
 };
 use keepsake::sessions::{ATTEMPTS_MAX, DeleteTurns, LEASE_MS};
 use keepsake::summarize::frontier;
@@ -207,7 +207,7 @@ async fn turns_that_another_embedder_embedded_are_embedded_anew() {
     settle(&other).await;
     let built = other.build(of_session("s"), "Which workshop went to Kyoto?").await;
     assert_eq!(built.degraded, []);
-    let rows = world.store.rows(&keys::vectors(life, Seq(1))).await;
+    let rows = world.store.rows(&keys::vectors(Slot::First, life, Seq(1))).await;
     let row: VectorRow = decode(&rows[0].value).unwrap();
     assert_ne!(row.embedder, keepsake::embed::Embedder::key(&keepsake::embed::Hashed::new()));
 }
@@ -218,7 +218,7 @@ async fn the_newest_turns_are_embedded_first() {
     filled(&world, "s", 0, 40).await;
     assert!(world.memory.embed_some().await.unwrap());
     let life = head(&world, "s").await.incarnation;
-    let first = keys::vectors(life, Seq(0));
+    let first = keys::vectors(Slot::First, life, Seq(0));
     let rows = world.store.rows(&first[..18]).await;
     let seqs: BTreeSet<u64> =
         rows.iter().map(|row| u64::from_be_bytes(*row.key.last_chunk::<8>().unwrap())).collect();

@@ -11,5 +11,6 @@ mod life;
 mod limits;
 mod model;
 mod shelves;
+mod spaces;
 mod summaries;
 mod world;

@@ -146,6 +146,7 @@ async fn finds(world: &World, word: &str) -> bool {
         query: word,
         filter: &DocumentFilter::default(),
         most: 1_000,
+        tokens_enough: None,
         wait: (Duration::ZERO, None),
     };
     let found = world.memory.find_documents(&world.tenant, &policy, &asked).await.unwrap();

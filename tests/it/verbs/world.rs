@@ -14,7 +14,7 @@ use keepsake::embed::{Embedder, Hashed};
 use keepsake::error::Failure;
 use keepsake::memory::{
     Answered, BuildRequest, Built, Filter, Memory, NewTenant, Partitions, PolicyChange, Scope,
-    StoreRecord, SummaryChange, Target,
+    Spaces, StoreRecord, SummaryChange, Target,
 };
 use keepsake::sessions::{Append, NewTurn};
 use keepsake::storage::{Batch, CommitError, MemStore, Read, Revision, Row, Store, StoreError};
@@ -245,6 +245,33 @@ impl World {
     /// The same store and clock after a restart without an embedder.
     pub fn restarted_without(&self) -> Self {
         self.restart(None)
+    }
+
+    /// The same store and clock after a restart with two embedders.
+    pub async fn restarted_between(
+        &self,
+        model: Arc<dyn Embedder>,
+        next: Arc<dyn Embedder>,
+    ) -> Self {
+        self.store.mend();
+        let spaces = Spaces::open(self.store.as_ref(), Some(model), Some(next)).await.unwrap();
+        self.restart_in(Arc::new(spaces))
+    }
+
+    /// The same store and clock after a restart with one embedder, as a server starts.
+    pub async fn restarted_alone(&self, model: Arc<dyn Embedder>) -> Self {
+        self.store.mend();
+        let spaces = Spaces::open(self.store.as_ref(), Some(model), None).await.unwrap();
+        self.restart_in(Arc::new(spaces))
+    }
+
+    /// With an index of documents in memory, brought to where the record is.
+    fn restart_in(&self, spaces: Arc<Spaces>) -> Self {
+        let world = self.restart(None);
+        let record = StoreRecord::serving(self.store.clone(), spaces.clone());
+        let index = Arc::new(MemIndex::new(Arc::new(record)));
+        let memory = world.memory.with_spaces(spaces).with_documents(index);
+        Self { memory, ..world }
     }
 
     fn restart(&self, embedder: Option<Arc<dyn Embedder>>) -> Self {
