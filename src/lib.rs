@@ -4,6 +4,7 @@ pub mod admission;
 pub mod api;
 pub mod app;
 pub mod audit;
+pub mod breaker;
 pub mod catalog;
 pub mod chance;
 pub mod chunks;

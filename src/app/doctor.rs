@@ -4,11 +4,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{documents, error::StartError, open_store};
+use super::{documents, embedding, error::StartError, open_store};
 use crate::audit::{Audit, Check, Examined, Level, Outcome};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{DocumentEngine, EmbeddingModel, Engine, Settings};
 use crate::documents::{IndexError, qdrant_version};
+use crate::embed::{
+    EmbedError,
+    http::{HttpOptions, probe},
+};
 use crate::error::chain;
 use crate::record::keys;
 use crate::storage::{Batch, CommitError, Order, Read, Row, Store, StoreError};
@@ -57,6 +61,8 @@ pub async fn examine(settings: &Settings, repair: bool) -> Vec<Line> {
         space(folder, settings.free_bytes_min),
     ];
     lines.extend(qdrant(settings).await);
+    lines.extend(embedder(settings).await);
+    lines.extend(cache(folder));
     lines.extend(["server.key", "dev.key"].map(|name| secret(folder, name)).into_iter().flatten());
     let store = match open_store(settings).await {
         Ok((store, _)) => store,
@@ -89,6 +95,48 @@ async fn qdrant(settings: &Settings) -> Option<Line> {
         }
         Err(error) => Line::new("qdrant", Level::Bad, format!("{url}: {error}")),
     })
+}
+
+/// Whether the server that embeds answers, where there is one, and as the settings say.
+async fn embedder(settings: &Settings) -> Option<Line> {
+    let EmbeddingModel::Http(model) = &settings.embedding.model else { return None };
+    let bad = |text: String| Some(Line::new("embedder", Level::Bad, text));
+    let options = match embedding::http_options(&settings.embedding, model) {
+        Ok(options) => options,
+        Err(error) => return bad(error.to_string()),
+    };
+    let url = options.url.clone();
+    // An answer of another length is told by that, not by its refusal.
+    let wanted = options.dimensions;
+    let dimensions = if options.send_dimensions { wanted } else { 0 };
+    let timeout = options.timeout.min(embedding::PROBE_MAX);
+    match probe(&HttpOptions { timeout, dimensions, ..options }).await {
+        Ok(found) if wanted != 0 && found.dimensions != wanted => bad(format!(
+            "`{model}` at {url} has vectors of {} numbers: `embedding.http.dimensions` says \
+             {wanted}",
+            found.dimensions
+        )),
+        Ok(found) => {
+            let (numbers, tokens) = (found.dimensions, found.tokens);
+            let text =
+                format!("`{model}` answers at {url}: {numbers} numbers, {tokens} tokens a word");
+            Some(Line::new("embedder", Level::Ok, text))
+        }
+        Err(EmbedError::Unavailable { why }) => {
+            let text = format!("`{model}` at {url}: {why}; all is found by words until it answers");
+            Some(Line::new("embedder", Level::Warn, text))
+        }
+        Err(error) => bad(format!("`{model}` at {url}: {error}")),
+    }
+}
+
+/// How large the folder of kept vectors is, where there is one.
+fn cache(folder: &Path) -> Option<Line> {
+    let entries = fs::read_dir(folder.join(embedding::CACHE_FOLDER)).ok()?;
+    let sizes = entries.flatten().filter_map(|entry| entry.metadata().ok());
+    let bytes: u64 = sizes.map(|file| file.len()).sum();
+    let text = format!("{} MiB of vectors: may be removed at any time", bytes >> 20);
+    Some(Line::new("cache", Level::Ok, text))
 }
 
 fn mode(path: &Path) -> Option<u32> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::error::StartError;
 use crate::config::{DocumentEngine, Engine, Settings};
 use crate::documents::{
-    BreakerState, DocumentIndex, DocumentRecord, EmbeddedIndex, EmbeddedOptions, IndexError,
-    QdrantIndex, QdrantOptions, Twin,
+    DocumentIndex, DocumentRecord, EmbeddedIndex, EmbeddedOptions, IndexError, QdrantIndex,
+    QdrantOptions, Twin,
 };
 use crate::memory::{Space, Spaces, StoreRecord};
 use crate::pool::Threads;
@@ -80,12 +80,7 @@ impl Documents {
         };
         let tail = (held.waiting_chunks, held.waiting_bytes);
         telemetry::index_holds(tail, held.segments, held.vectors_bytes, held.ordering);
-        let breaker = match figures.breaker {
-            BreakerState::Closed => 0,
-            BreakerState::Trying => 1,
-            BreakerState::Open => 2,
-        };
-        telemetry::documents_server(breaker, figures.owed, figures.failures);
+        telemetry::documents_server(figures.breaker.number(), figures.owed, figures.failures);
     }
 }
 

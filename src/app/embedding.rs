@@ -1,12 +1,26 @@
-//! Makes the embedders that the settings name.
+//! Makes the embedders that the settings name, and the cache of what they make.
 
+use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::StartError;
-use crate::config::{Embedding, EmbeddingModel};
-use crate::embed::{EmbedError, Embedder, Hashed, Kept, builtin::MiniLm};
+use crate::config::{Embedding, EmbeddingModel, Engine, Settings};
+use crate::embed::{
+    EmbedError, Embedder, Hashed, Kept,
+    builtin::MiniLm,
+    cache::VectorCache,
+    http::{Http, HttpOptions, probe},
+};
 use crate::memory::{Space, Spaces};
 use crate::storage::Store;
+use crate::telemetry::EmbedderMeter;
+
+/// The folder of kept vectors, in the data folder. What was deleted is out of it when it is out of
+/// the other files.
+pub(super) const CACHE_FOLDER: &str = "cache/vectors";
+/// How long a start waits for a server that is asked for a vector.
+pub(super) const PROBE_MAX: Duration = Duration::from_secs(10);
 
 /// The embedders that the settings name, with where their vectors lie.
 pub(super) async fn spaces(
@@ -34,19 +48,123 @@ async fn embedder(
     model: &EmbeddingModel,
 ) -> Result<Option<Arc<dyn Embedder>>, StartError> {
     match model {
+        EmbeddingModel::Http(model) => {
+            let made = http(settings, model).await.map_err(StartError::Embedder)?;
+            return kept(made, settings).await.map(Some);
+        }
+        other => drop(EmbedderMeter::new(other.name())),
+    }
+    match model {
         EmbeddingModel::None => return Ok(None),
         EmbeddingModel::Hashed => return Ok(Some(Arc::new(Hashed::long()))),
-        EmbeddingModel::MiniLm => {}
+        EmbeddingModel::MiniLm | EmbeddingModel::Http(_) => {}
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if settings.threads == 0 { cores.div_ceil(2) } else { settings.threads };
-    let kept_in = settings.kept_in.clone();
-    let started = tokio::task::spawn_blocking(move || {
-        let minilm = MiniLm::start(threads)?;
-        Ok::<Arc<dyn Embedder>, EmbedError>(match kept_in {
-            Some(folder) => Arc::new(Kept::open(minilm, &folder)?),
-            None => Arc::new(minilm),
-        })
+    let started = tokio::task::spawn_blocking(move || MiniLm::start(threads)).await;
+    let minilm = started.expect("starting does not panic").map_err(StartError::Embedder)?;
+    kept(minilm, settings).await.map(Some)
+}
+
+/// An embedder, over the folder of vectors of an evaluation, if there is one.
+async fn kept(
+    embedder: impl Embedder,
+    settings: &Embedding,
+) -> Result<Arc<dyn Embedder>, StartError> {
+    let Some(folder) = settings.kept_in.clone() else { return Ok(Arc::new(embedder)) };
+    let opened = tokio::task::spawn_blocking(move || Kept::open(embedder, &folder)).await;
+    let opened = opened.expect("opening does not panic").map_err(StartError::Embedder)?;
+    Ok(Arc::new(opened))
+}
+
+/// How the server of the settings is asked for vectors of a model.
+pub(super) fn http_options(settings: &Embedding, model: &str) -> Result<HttpOptions, EmbedError> {
+    let server = &settings.http;
+    let in_file = server.api_key_file.as_ref().map(|path| {
+        let why = |why: String| EmbedError::Model {
+            why: format!("the file of the API key `{}` {why}", path.display()),
+        };
+        let text = fs::read_to_string(path).map_err(|error| why(format!("is unread: {error}")))?;
+        let key = text.trim().to_owned();
+        match !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(key),
+            false => Err(why("must hold one word of ASCII".to_owned())),
+        }
     });
-    started.await.expect("starting does not panic").map(Some).map_err(StartError::Embedder)
+    let given = server.api_key.as_ref().map(|key| key.reveal().to_owned());
+    Ok(HttpOptions {
+        url: server.url.clone(),
+        api_key: in_file.transpose()?.or(given),
+        model: model.to_owned(),
+        dimensions: server.dimensions,
+        send_dimensions: server.send_dimensions,
+        batch_texts: server.batch_texts,
+        text_chars: server.text_chars,
+        timeout: server.timeout,
+        requests: server.concurrency,
+    })
+}
+
+/// The embedder on a server. It must answer at the start only where nobody knows how long its
+/// vectors are.
+async fn http(settings: &Embedding, model: &str) -> Result<Http, EmbedError> {
+    let mut options = http_options(settings, model)?;
+    if options.dimensions == 0 {
+        let asked = HttpOptions { timeout: options.timeout.min(PROBE_MAX), ..options.clone() };
+        options.dimensions = match probe(&asked).await {
+            Ok(probed) => probed.dimensions,
+            Err(EmbedError::Unavailable { why }) => {
+                let why = format!(
+                    "{}: {why}; with `embedding.http.dimensions` a start does not need its answer",
+                    options.url
+                );
+                return Err(EmbedError::Model { why });
+            }
+            Err(EmbedError::Model { why }) => {
+                return Err(EmbedError::Model { why: format!("{}: {why}", options.url) });
+            }
+            Err(error) => return Err(error),
+        };
+    }
+    let (http, workers) = Http::new(&options, &format!("http:{model}"))?;
+    // They end with the embedder.
+    workers.into_iter().for_each(|worker| drop(tokio::spawn(worker)));
+    tracing::info!(
+        url = options.url,
+        model,
+        dimensions = options.dimensions,
+        "texts are embedded on a server"
+    );
+    Ok(http)
+}
+
+/// The cache of vectors. It has files where a server makes the vectors, since that costs more than
+/// the room, and where the engine can rid its files of what was deleted: these are rid then too.
+pub(super) async fn cache(settings: &Settings) -> VectorCache {
+    let of = &settings.embedding;
+    let cache = VectorCache::in_memory(of.cache_memory_bytes);
+    if settings.engine == Engine::Memory {
+        return cache;
+    }
+    let (folder, disk_bytes) = (settings.data.join(CACHE_FOLDER), of.cache_disk_bytes);
+    let is_kept = settings.engine == Engine::Fjall && disk_bytes > 0;
+    // Those that are there stay while another model is tried.
+    let models = [Some(&of.model), of.next.as_ref()].into_iter().flatten();
+    let asks = models.into_iter().any(|model| matches!(model, EmbeddingModel::Http(_)));
+    let is_wanted = asks || folder.exists();
+    if !is_kept || !is_wanted {
+        if folder.exists()
+            && let Err(error) = fs::remove_dir_all(&folder)
+        {
+            tracing::warn!("`{}` is not used and cannot be removed: {error}", folder.display());
+        }
+        return cache;
+    }
+    let (free_bytes_min, memory_bytes) = (settings.free_bytes_min, of.cache_memory_bytes);
+    let opened =
+        tokio::task::spawn_blocking(move || cache.with_folder(&folder, disk_bytes, free_bytes_min));
+    opened.await.expect("opening does not panic").unwrap_or_else(|error| {
+        tracing::warn!("vectors are kept in memory only: {error}");
+        VectorCache::in_memory(memory_bytes)
+    })
 }

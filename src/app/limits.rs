@@ -8,8 +8,7 @@ use super::server::{
 use crate::api::{LimitRow, STALLED, bytes, number, request_limits};
 use crate::embed::builtin::{BACKGROUND_MAX, QUERIES_MAX};
 use crate::memory::{
-    BACKLOG_SESSIONS_MAX, COLLECTIONS_MAX, KEYS_MAX, POLICIES_MAX, QUESTIONS_BYTES_MAX,
-    REPEATS_KEPT_MS, UPLOADS_KEPT_MS,
+    BACKLOG_SESSIONS_MAX, COLLECTIONS_MAX, KEYS_MAX, POLICIES_MAX, REPEATS_KEPT_MS, UPLOADS_KEPT_MS,
 };
 use crate::sessions::SESSION_TURNS_MAX;
 use crate::storage::{
@@ -161,7 +160,17 @@ fn queues() -> Vec<LimitRow> {
             "the others are read when these are done",
         ),
         row("copies of sessions in memory", "`cache.partitions_bytes`", "least recently used go"),
-        row("vectors of questions in memory", bytes(QUESTIONS_BYTES_MAX), "least recently used go"),
+        row(
+            "vectors of what was embedded, in memory",
+            "`embedding.cache.memory_bytes`",
+            "least recently used go",
+        ),
+        row("the same in files", "`embedding.cache.disk_bytes`", "the oldest go"),
+        row(
+            "characters of a text that a server embeds",
+            "`embedding.http.text_chars`",
+            "what follows does not count",
+        ),
         row("policies in memory", number(POLICIES_MAX), "least recently used go"),
     ]
 }

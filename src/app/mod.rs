@@ -86,6 +86,7 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
         memory = memory.with_pdf_reader(program);
     }
     let documents = Documents::open(settings, &spaces, &store).await?;
+    memory = memory.with_vectors(embedding::cache(settings).await);
     let memory = Arc::new(memory.with_documents(documents.index()).with_spaces(spaces));
     memory.resume_purges().await.map_err(StartError::Prepare)?;
     memory.resume_embedding().await.map_err(StartError::Prepare)?;

@@ -11,7 +11,7 @@ use super::documents::Documents;
 use crate::admission::{Figures, Refused};
 use crate::api::Admission;
 use crate::documents::EmbeddedIndex;
-use crate::error::Failure;
+use crate::error::{Failure, chain};
 use crate::memory::{Erasing, Filled, Memory, Worked};
 use crate::telemetry;
 
@@ -29,6 +29,8 @@ const ERASE_LOOK_EVERY: Duration = Duration::from_secs(60);
 const ERASE_RETRY_MAX: Duration = Duration::from_secs(3_600);
 /// How often gauges are set: more often than anybody collects them.
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
+/// How often the log has what embedding cost each tenant.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How long to wait after a failure before trying again: the first time, and at the most.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -54,6 +56,7 @@ pub(super) fn start(
         tokio::spawn(embed(m(), a(), s())),
         tokio::spawn(work(m(), a(), s())),
         tokio::spawn(forget(a(), s())),
+        tokio::spawn(report(m(), s())),
         tokio::spawn(tend(m(), s())),
         tokio::spawn(erase(m(), s())),
         tokio::spawn(requeue(m(), s())),
@@ -89,7 +92,8 @@ async fn embed(memory: Arc<Memory>, admission: Arc<Admission>, mut stopped: watc
             }
             Ok(false) => None,
             Err(failure) => {
-                tracing::warn!(reason = failure.reason().text(), "embedding failed: {failure}");
+                let (reason, why) = (failure.reason().text(), chain(&failure));
+                tracing::warn!(reason, "embedding failed: {why}");
                 pause = (pause * 2).min(RETRY_MAX);
                 Some(pause)
             }
@@ -270,6 +274,20 @@ async fn forget(admission: Arc<Admission>, mut stopped: watch::Receiver<bool>) {
         tokio::select! {
             _ = ticks.tick() => admission.forget_quiet_tenants(),
             _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Reports what embedding cost each tenant, until the stop and once more then.
+async fn report(memory: Arc<Memory>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let stops = tokio::select! {
+            () = tokio::time::sleep(REPORT_EVERY) => false,
+            _ = stopped.wait_for(|stop| *stop) => true,
+        };
+        memory.report_spending();
+        if stops {
+            return;
         }
     }
 }

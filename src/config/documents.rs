@@ -112,7 +112,7 @@ fn url(text: &str) -> Result<String, String> {
     }
 }
 
-fn secret(text: &str) -> Result<Secret, String> {
+pub(super) fn secret(text: &str) -> Result<Secret, String> {
     let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if fits { Ok(Secret(text.to_owned())) } else { Err("must be ASCII without spaces".into()) }
 }
@@ -137,7 +137,7 @@ fn replicas(text: &str) -> Result<u32, String> {
     within(text, 1, REPLICAS_MAX)
 }
 
-fn within<T: std::str::FromStr + PartialOrd + fmt::Display>(
+pub(super) fn within<T: std::str::FromStr + PartialOrd + fmt::Display>(
     text: &str,
     least: T,
     most: T,

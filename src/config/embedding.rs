@@ -1,8 +1,11 @@
 //! What embeds turns, chunks and questions, and what it needs.
 
+mod http;
+
 use std::path::PathBuf;
 
-use crate::config::Reader;
+use crate::config::{Reader, number};
+pub use http::HttpSettings;
 
 /// The most threads that embed: each holds some megabytes, and more than cores gain nothing.
 const THREADS_MAX: usize = 64;
@@ -15,6 +18,8 @@ pub enum EmbeddingModel {
     /// Words by their hashes, as long as vectors of MiniLM and made in no time: for benchmarks. No
     /// list of settings names it, since what it finds is of no use.
     Hashed,
+    /// A model on a server, by what the server calls it.
+    Http(String),
     /// Nothing: retrieval goes by words alone.
     None,
 }
@@ -25,6 +30,7 @@ impl EmbeddingModel {
         match self {
             Self::MiniLm => "minilm",
             Self::Hashed => "hashed",
+            Self::Http(_) => "http",
             Self::None => "none",
         }
     }
@@ -39,6 +45,12 @@ pub struct Embedding {
     pub next: Option<EmbeddingModel>,
     /// How many threads embed turns; 0: one for every two cores.
     pub threads: usize,
+    /// The server, where the model is on one.
+    pub http: HttpSettings,
+    /// How much memory vectors that were made may take, in bytes.
+    pub cache_memory_bytes: u64,
+    /// How much of the disk they may take, in bytes, where a server makes them; 0: none.
+    pub cache_disk_bytes: u64,
     /// Where vectors are kept by the hash of their texts; `None`: nowhere. No key sets it: it is
     /// for evaluations, and what is kept outlives what was erased.
     pub kept_in: Option<PathBuf>,
@@ -46,9 +58,19 @@ pub struct Embedding {
 
 impl Embedding {
     pub(super) fn read(read: &mut Reader<'_>) -> Self {
+        let model = read.value("embedding.model", model).unwrap_or(EmbeddingModel::MiniLm);
+        let next = read.value("embedding.next", next).flatten();
+        let asks = [Some(&model), next.as_ref()].into_iter().flatten();
+        let asks = asks.into_iter().any(|model| matches!(model, EmbeddingModel::Http(_)));
+        let http = HttpSettings::read(read, asks);
         Self {
-            model: read.value("embedding.model", model).unwrap_or(EmbeddingModel::MiniLm),
-            next: read.value("embedding.next", next).flatten(),
+            model,
+            next,
+            http,
+            cache_memory_bytes: read
+                .value("embedding.cache.memory_bytes", number)
+                .unwrap_or_default(),
+            cache_disk_bytes: read.value("embedding.cache.disk_bytes", number).unwrap_or_default(),
             threads: read.value("embedding.threads", threads).unwrap_or_default(),
             kept_in: None,
         }
@@ -60,7 +82,10 @@ fn model(text: &str) -> Result<EmbeddingModel, String> {
         "minilm" => Ok(EmbeddingModel::MiniLm),
         "none" => Ok(EmbeddingModel::None),
         "hashed" => Ok(EmbeddingModel::Hashed),
-        _ => Err("must be `minilm` or `none`".into()),
+        _ => match text.strip_prefix("http:").filter(|name| http::is_name(name)) {
+            Some(name) => Ok(EmbeddingModel::Http(name.to_owned())),
+            None => Err("must be `minilm`, `http:MODEL` or `none`".into()),
+        },
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 const ERASE_AFTER_HOURS_MAX: u32 = 366 * 24;
 
 pub use documents::{DocumentEngine, Documents, QdrantSettings, Secret};
-pub use embedding::{Embedding, EmbeddingModel};
+pub use embedding::{Embedding, EmbeddingModel, HttpSettings};
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, Mistake, Origin};
 pub use limits::Limits;
@@ -227,7 +227,7 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
 }
 
 /// Settings whose values are not shown.
-const SECRETS: [&str; 1] = ["documents.qdrant.api_key"];
+const SECRETS: [&str; 2] = ["documents.qdrant.api_key", "embedding.http.api_key"];
 
 /// The settings as a TOML file, each with where it came from. It holds no secrets.
 pub fn print(layers: &Layers) -> String {

@@ -142,3 +142,47 @@ fn a_server_of_documents_must_be_one() {
         ],
     );
 }
+
+#[test]
+fn a_model_on_a_server_needs_a_url_and_one_key_at_the_most() {
+    let model = "[embedding]\nmodel = 'http:org/small'\n";
+    check(model, &[], &["`embedding.http.url` (default) must be given: the model is on a server"]);
+    let url = format!("{model}[embedding.http]\nurl = 'https://h.org/v1'\n");
+    check(&url, &[("KEEPSAKE_EMBEDDING_HTTP_API_KEY", "k")], &[]);
+    check(
+        &format!("{url}api_key_file = 'f'\nsend_dimensions = true"),
+        &[("KEEPSAKE_EMBEDDING_HTTP_API_KEY", "k")],
+        &[
+            "`embedding.http.api_key_file` (file) must not be given beside \
+             `embedding.http.api_key`",
+            "`embedding.http.dimensions` (default) must be given: the server is to be told",
+        ],
+    );
+    let wrong = "must be http://HOST:PORT/PATH or https://HOST/PATH, without a key";
+    for bad in ["h.org", "https://user:pass@h.org", "https://h.org?key=k", "ftp://h.org"] {
+        let file = format!("{model}[embedding.http]\nurl = '{bad}'");
+        check(&file, &[], &[&format!("`embedding.http.url` (file) {wrong}")]);
+    }
+    check(
+        "[embedding]\nmodel = 'http:'\n[embedding.http]\nbatch_texts = 0\ntimeout_ms = 0",
+        &[],
+        &[
+            "`embedding.model` (file) must be `minilm`, `http:MODEL` or `none`",
+            "`embedding.http.batch_texts` (file) must be 1 to 2048",
+            "`embedding.http.timeout_ms` (file) must be 1 to 600000",
+        ],
+    );
+}
+
+#[test]
+fn the_key_of_a_server_that_embeds_is_never_shown() {
+    let layers = Layers::default().with_file(
+        "[embedding]\nmodel = 'http:small'\n[embedding.http]\nurl = 'http://h.org'\n\
+         api_key = 'hush'",
+    );
+    let settings = Settings::resolve(&layers).unwrap();
+    assert_eq!(settings.embedding.http.api_key.as_ref().unwrap().reveal(), "hush");
+    for text in [print(&layers), format!("{settings:?}")] {
+        assert!(!text.contains("hush") && text.contains("small"), "{text}");
+    }
+}

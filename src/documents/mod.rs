@@ -17,9 +17,7 @@ use async_trait::async_trait;
 pub use embedded::{EmbeddedFigures, EmbeddedIndex, EmbeddedOptions};
 pub use fuse::{Fused, FusionWeights, fuse};
 pub use mem::MemIndex;
-pub use qdrant::{
-    BreakerState, MEAN_WORDS, QdrantFigures, QdrantIndex, QdrantOptions, qdrant_version,
-};
+pub use qdrant::{MEAN_WORDS, QdrantFigures, QdrantIndex, QdrantOptions, qdrant_version};
 
 pub use twin::Twin;
 

@@ -1,11 +1,15 @@
-//! What turns text into vectors, as a port: a model in the process, or one for tests.
+//! What turns text into vectors, as a port: a model in the process, one on a server, or one for
+//! tests.
 //! In: texts. Out: one vector of length 1 for each, in their order, or why there is none.
 //! Invariant: the same text has the same vector every time, whoever asks and however many do.
 
 pub mod builtin;
+pub mod cache;
 mod hashed;
+pub mod http;
 mod kept;
 mod scripted;
+mod spent;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +19,7 @@ use async_trait::async_trait;
 pub use hashed::Hashed;
 pub use kept::Kept;
 pub use scripted::Scripted;
+pub use spent::metered;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +43,12 @@ pub enum EmbedError {
     #[error("a text cannot be embedded: {why}")]
     Failed {
         /// What the model said, without the text.
+        why: String,
+    },
+    /// It embeds no text now; it may later.
+    #[error("no text is embedded now: {why}")]
+    Unavailable {
+        /// What is known, without any text.
         why: String,
     },
     /// The embedder has ended.

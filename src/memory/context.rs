@@ -307,8 +307,8 @@ impl Memory {
     }
 }
 
-/// Passages of so many tokens are read. Documents may get the whole budget, where nothing else needs
-/// it.
+/// Passages of so many tokens are read. Documents may get the whole budget, where nothing else
+/// needs it.
 fn passage_tokens(policy: &Policy, request: &BuildRequest) -> u64 {
     PASSAGE_SPARE * u64::from(request.budget_tokens.unwrap_or(policy.budget_tokens_default))
 }

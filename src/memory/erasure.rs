@@ -25,6 +25,8 @@ pub(super) struct Erasure {
 
 #[derive(Default)]
 struct State {
+    /// Whether vectors in memory may be of what was deleted.
+    vectors: bool,
     /// The first deletion that files may hold something of.
     oldest: Option<Timestamp>,
     done: Option<ErasedRow>,
@@ -122,6 +124,7 @@ impl Erasure {
         if erases {
             let mut state = self.state();
             state.oldest = Some(state.oldest.map_or(now, |oldest| oldest.min(now)));
+            state.vectors = true;
         }
     }
 }
@@ -240,6 +243,28 @@ impl Memory {
         erased.map(|(erasing, _)| erasing)
     }
 
+    async fn forget_all_vectors(&self) -> Result<(), Failure> {
+        self.erasure.state().vectors = false;
+        self.forget_vectors().await.map_err(|error| {
+            self.erasure.state().vectors = true;
+            let message = "the vectors that are kept cannot be forgotten";
+            Failure::new(Reason::Internal, message).because(error)
+        })
+    }
+
+    /// Forgets the vectors that are kept in memory, where files are not rid of what was deleted, or
+    /// there are none, when something was deleted since the last time.
+    ///
+    /// # Errors
+    /// `INTERNAL`; the next call tries again.
+    pub(super) async fn sweep_vectors(&self) -> Result<(), Failure> {
+        let deleted = self.erasure.state().vectors;
+        match deleted && self.files() != Files::ByNode {
+            true => self.forget_all_vectors().await,
+            false => Ok(()),
+        }
+    }
+
     async fn erase_before_now(&self) -> Result<(Erasing, Option<String>), Failure> {
         let before = self.erasure.begin(self.now());
         // One whose caller has gone may still wait in the queue: this comes after it.
@@ -255,6 +280,7 @@ impl Memory {
             Erased::Held { by } => return Ok((Erasing::Held, Some(by))),
             Erased::ByCopy => return Ok((Erasing::Never, None)),
         }
+        self.forget_all_vectors().await?;
         let done = ErasedRow { before, at: self.now() };
         self.commit_plain(Batch::new().put(keys::erased_files(), encode(&done)).vital()).await?;
         self.erasure.state().done = Some(done);

@@ -23,6 +23,7 @@ mod stripes;
 mod sweep;
 mod tenants;
 mod turns;
+mod vectors;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,14 +32,13 @@ use moka::sync::Cache;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::embed::cache::VectorCache;
 use crate::pool::{Pool, Threads};
 use crate::storage::Store;
 use crate::tokens::{Model, Models};
 use crate::types::{Policy, TenantId};
 
-pub use behind::{
-    BACKLOG_SESSIONS_MAX, Filled, Job, PendingVectors, Preparing, QUESTIONS_BYTES_MAX, Worked,
-};
+pub use behind::{BACKLOG_SESSIONS_MAX, Filled, Job, PendingVectors, Preparing, Worked};
 pub use census::SESSIONS_MAX;
 pub use context::{BuildRequest, Built, PASSAGES_MAX, QuotedDocument};
 pub use documents::{
@@ -75,7 +75,7 @@ pub struct Memory {
     pool: Arc<dyn Pool>,
     heavy: heavy::Heavy,
     forks: fork::Forks,
-    questions: behind::Questions,
+    vectors: vectors::Vectors,
     backfill: behind::Backfill,
     census: census::Census,
     library: documents::Library,
@@ -106,7 +106,7 @@ impl Memory {
             pool: Arc::new(Threads),
             heavy: heavy::Heavy::new(),
             forks: fork::Forks::default(),
-            questions: behind::Questions::new(),
+            vectors: vectors::Vectors::new(server_secret),
             backfill: behind::Backfill::default(),
             census: census::Census::new(SESSIONS_MAX),
             library: documents::Library::new(),
@@ -118,6 +118,13 @@ impl Memory {
     #[must_use]
     pub fn with_sessions_max(mut self, most: u64) -> Self {
         self.census = census::Census::new(most);
+        self
+    }
+
+    /// The same with another cache of vectors; without this, a small one in memory.
+    #[must_use]
+    pub fn with_vectors(mut self, cache: VectorCache) -> Self {
+        self.vectors = self.vectors.with(cache);
         self
     }
 

@@ -20,8 +20,7 @@ impl Memory {
         embedding_lag(sessions, oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0)));
         let (entries, bytes) = self.partitions.size();
         cache_size(Cache::Partitions, entries, Some(bytes));
-        let (entries, bytes) = self.questions.size();
-        cache_size(Cache::Questions, entries, Some(bytes));
+        self.observe_vectors();
         self.policies.run_pending_tasks();
         cache_size(Cache::Policies, self.policies.entry_count(), None);
         self.models_known.run_pending_tasks();

@@ -124,6 +124,7 @@ impl Memory {
     pub async fn sweep(&self) -> Result<usize, Failure> {
         let now = self.clock.now();
         self.backlog.note_doubtful(now);
+        self.sweep_vectors().await?;
         let swept = self.sweep_sessions(now).await? + self.sweep_repeats(now).await?;
         Ok(swept + self.sweep_purges().await?)
     }

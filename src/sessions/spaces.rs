@@ -53,7 +53,7 @@ pub fn plan_switch(row: &SpacesRow, key: &str) -> Option<SpacesRow> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Slot, SpacesRow, plan_start, plan_switch};
 
     /// A row as text: the served key in brackets, `!` where the other is cleared.
     fn text(row: &SpacesRow) -> String {

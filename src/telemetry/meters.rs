@@ -12,8 +12,10 @@ use super::names;
 pub enum Cache {
     /// Copies of sessions.
     Partitions,
-    /// Vectors of questions.
-    Questions,
+    /// Vectors of texts.
+    Vectors,
+    /// The same in files.
+    VectorsDisk,
     /// Policies of tenants.
     Policies,
     /// Models of policies.
@@ -22,12 +24,14 @@ pub enum Cache {
 
 impl Cache {
     /// Every cache.
-    pub const ALL: [Self; 4] = [Self::Partitions, Self::Questions, Self::Policies, Self::Models];
+    pub const ALL: [Self; 5] =
+        [Self::Partitions, Self::Vectors, Self::VectorsDisk, Self::Policies, Self::Models];
 
     fn label(self) -> &'static str {
         match self {
             Self::Partitions => "partitions",
-            Self::Questions => "questions",
+            Self::Vectors => "vectors",
+            Self::VectorsDisk => "vectors_disk",
             Self::Policies => "policies",
             Self::Models => "models",
         }
@@ -60,7 +64,7 @@ struct Meters {
     jobs: [Counter; 3],
     summaries: Counter,
     /// Hits and misses of each cache.
-    caches: [[Counter; 2]; 4],
+    caches: [[Counter; 2]; 5],
     panics: Counter,
     exports: [Counter; 2],
 }

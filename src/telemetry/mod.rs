@@ -6,6 +6,7 @@
 
 mod call;
 mod documents;
+mod embedder;
 mod export;
 mod log;
 mod meters;
@@ -19,6 +20,7 @@ pub use documents::{
     OpenStream, chunks_embedded, chunks_lag, document_answered, document_bytes, document_refused,
     document_whole, documents_searched, erasure_ended, erasure_lag, index_holds, index_lag,
 };
+pub use embedder::{EmbedOutcome, EmbedderMeter};
 pub use export::{CallSpan, ExportError, ExportSettings, Spans, trace_of};
 pub use log::{LogForm, LogGuard, observe_log, start_log};
 pub use meters::{

@@ -135,7 +135,7 @@ table! {
     INDEX_VECTORS_BYTES = "keepsake_index_vectors_bytes", Kind::Gauge, [], "bytes",
         "Memory that vectors of chunks take.";
     INDEX_ORDERING = "keepsake_index_ordering", Kind::Gauge, [], "collections",
-        "Collections whose vectors are being put in order; until then each question looks at all of them.";
+        "Collections whose vectors are being put in order; all of them are looked at till then.";
     INDEX_LAG_SECONDS = "keepsake_index_lag_seconds", Kind::Gauge, [], "seconds",
         "For how long the index of documents has been behind the record; 0: it is not.";
     EMBEDDING_DOCUMENTS_PENDING = "keepsake_embedding_documents_pending", Kind::Gauge, [],
@@ -172,6 +172,19 @@ table! {
         "Documents and collections that their server has to be told of; everything counts as one.";
     DOCUMENTS_FAILURES = "keepsake_documents_failures_total", Kind::Counter, [], "calls",
         "Calls that the server of documents did not answer.";
+    EMBEDDER_REQUESTS = "keepsake_embedder_requests_total", Kind::Counter, ["outcome"], "requests",
+        "Requests to the server that embeds: `ok`, `limited`, `failed`, `refused`, `invalid`, \
+         `given_up`.";
+    EMBEDDER_SECONDS = "keepsake_embedder_request_seconds", Kind::Histogram(CALL_SECONDS), [],
+        "seconds", "How long these requests took.";
+    EMBEDDER_TEXTS = "keepsake_embedder_texts_total", Kind::Counter, [], "texts",
+        "Texts that got their vectors from the server that embeds.";
+    EMBEDDER_TOKENS = "keepsake_embedder_tokens_total", Kind::Counter, ["model"], "tokens",
+        "Tokens that the server that embeds counted for these texts.";
+    EMBEDDER_RETRIES = "keepsake_embedder_retries_total", Kind::Counter, [], "requests",
+        "Requests to the server that embeds that were made again.";
+    EMBEDDER_BREAKER = "keepsake_embedder_breaker", Kind::Gauge, [], "0 to 2",
+        "Whether requests to the server that embeds are made: 0 yes, 1 one tries, 2 none.";
     SERVING = "keepsake_serving", Kind::Gauge, [], "0 or 1",
         "Whether the health service says SERVING.";
     BUILD_INFO = "keepsake_build_info", Kind::Gauge, ["embedding", "engine", "version"], "1",

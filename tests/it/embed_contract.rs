@@ -40,7 +40,7 @@ fn texts() -> Vec<String> {
 }
 
 /// The contract.
-async fn check(embedder: Arc<dyn Embedder>) {
+pub async fn check(embedder: Arc<dyn Embedder>) {
     let key = embedder.key().to_owned();
     assert!(key.is_ascii() && (1..=64).contains(&key.len()), "{key}");
     let texts = texts();

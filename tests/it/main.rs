@@ -15,6 +15,7 @@ mod docs;
 mod documents_contract;
 mod documents_pdf;
 mod embed_contract;
+mod embed_http;
 mod erasure;
 mod grpc;
 mod qdrant;

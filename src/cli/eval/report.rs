@@ -13,10 +13,11 @@ use crate::cli::eval::{
 
 /// What stands below the table.
 const LEGEND: &str = "\
-In percent, but for tokens and times. In brackets the 95 % interval (conversations are drawn anew, and the
-questions of each), then the figure over the questions to either half of the conversations alone. The table is of
-hybrid search but where words or vectors alone are named. Times are the client's, over gRPC; Search comes
-before BuildContext and has the question embedded.";
+In percent, but for tokens and times. In brackets the 95 % interval (conversations are drawn
+anew, and the questions of each), then the figure over the questions to either half of the
+conversations alone. The table is of hybrid search but where words or vectors alone are named.
+Times are the client's, over gRPC; Search comes before BuildContext and has the question
+embedded.";
 
 /// One way of searching a set.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use clap::Parser;
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 
 use crate::cli::{
     Cli, Form, Output,
@@ -33,7 +33,8 @@ const ASKED: [(&str, &str, u32, &str, &str); 4] = [
         "owl s nests",
     ),
     (
-        r#"{"query":"3","conversation":"d","text":"?","category":"1-x","answer":"7","evidence":[]}"#,
+        r#"{"query":"3","conversation":"d","text":"?","category":"1-x","answer":"7",
+            "evidence":[]}"#,
         "c",
         20,
         "c x",
@@ -100,7 +101,7 @@ fn estimate(samples: &[Sample]) -> Estimate {
 #[test]
 fn an_interval_holds_the_mean_and_is_as_wide_as_the_questions_differ() {
     let of = |spread: f64| -> Vec<(String, f64)> {
-        let value = |at: u32| 0.5 + if at % 2 == 0 { spread } else { -spread };
+        let value = |at: u32| 0.5 + if at.is_multiple_of(2) { spread } else { -spread };
         (0..100).map(|at| (format!("c{at}"), value(at))).collect()
     };
     for spread in [0.0, 0.1, 0.4] {
@@ -156,7 +157,7 @@ fn a_table_has_a_column_for_each_set() {
     let report = Report { sets: vec![chats, papers], model: "gpt-4".to_owned() };
     let text = report.to_text();
     let table: Vec<&str> = text.lines().take_while(|line| line.starts_with('|')).collect();
-    expect![[r""]].assert_eq(&table.join("\n"));
+    expect_file!["eval_all.txt"].assert_eq(&table.join("\n"));
     let json = report.to_json();
     assert_eq!(json["sets"][0]["ways"]["words"]["figures"]["recall@5"]["mean"], 0.75);
     let labels: Vec<String> = report.curves().into_iter().map(|curve| curve.label).collect();

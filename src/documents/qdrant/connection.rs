@@ -15,10 +15,8 @@ use qdrant_client::{
 };
 use tonic::{Code, Status};
 
-use crate::documents::{
-    IndexError,
-    qdrant::breaker::{Breaker, BreakerState},
-};
+use crate::breaker::{Breaker, BreakerState};
+use crate::documents::IndexError;
 
 /// How long a write may take, and a page of a list: replicas and the disk take part in it.
 const WRITE_MAX: Duration = Duration::from_secs(10);

@@ -11,7 +11,6 @@
 //! is.
 
 mod books;
-mod breaker;
 mod changes;
 mod connection;
 mod debts;
@@ -30,6 +29,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::breaker::BreakerState;
 use crate::documents::{
     Candidates, DocumentIndex, DocumentRecord, Entry, IndexError, Place, Question,
 };
@@ -37,7 +37,6 @@ use crate::pool::Pool;
 use crate::retrieve::TurnVectors;
 use crate::types::Generation;
 
-pub use breaker::BreakerState;
 use connection::Connection;
 use schema::check_version;
 use state::State;
@@ -174,8 +173,8 @@ impl DocumentIndex for QdrantIndex {
         self.state.set_vectors(place, generation, first, vectors).await
     }
 
-    /// Its server's collection has vectors of one embedder, whichever serves: a [`super::Twin`] asks
-    /// another one.
+    /// Its server's collection has vectors of one embedder, whichever serves: a [`super::Twin`]
+    /// asks another one.
     fn serve(&self, _slot: usize) {}
 
     async fn remove(&self, place: &Place, generation: Generation) -> Result<(), IndexError> {

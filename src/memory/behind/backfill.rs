@@ -24,7 +24,8 @@ use crate::types::{Seq, SessionId, TenantId, Turn};
 const PAGE_TURNS: usize = 16;
 /// How many sessions are counted at a time.
 const PAGE_HEADS: usize = 256;
-/// How many sessions and documents that came meanwhile are noted; with more, the pass is made again.
+/// How many sessions and documents that came meanwhile are noted; with more, the pass is made
+/// again.
 const NOTED_MAX: usize = 10_000;
 
 /// Where the embedder that does not serve stands.
@@ -362,7 +363,7 @@ impl Memory {
                 !done.contains(&turn.seq) && !turn.searchable_text().trim().is_empty()
             });
             if !turns.is_empty() {
-                let made = self.vectors_of(space, turns).await?;
+                let made = self.vectors_of(space, tenant, turns).await?;
                 self.keep_beside((tenant, session, incarnation), space, made).await?;
             }
             from = last.next();

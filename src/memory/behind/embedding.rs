@@ -179,7 +179,7 @@ impl Memory {
         let turns: Vec<Turn> =
             turns.map(|row| decode(&row.value).map_err(unreadable)).collect::<Result<_, _>>()?;
         let Some(space) = self.spaces.serving() else { return Ok(Next::Done) };
-        let made = self.vectors_of(&space, turns).await?;
+        let made = self.vectors_of(&space, &taken.tenant, turns).await?;
         let stored = made.iter().map(|(seq, _)| *seq).collect::<BTreeSet<_>>();
         let gone = waiting.iter().map(|(seq, _)| *seq).filter(|seq| !stored.contains(seq));
         self.keep_vectors(taken, &space, made, gone.collect()).await?;
@@ -195,6 +195,7 @@ impl Memory {
     pub(super) async fn vectors_of(
         &self,
         space: &Space,
+        tenant: &TenantId,
         turns: Vec<Turn>,
     ) -> Result<Vec<Made>, Failure> {
         let embedder = &space.embedder;
@@ -209,7 +210,7 @@ impl Memory {
             pieces_version: PIECES_VERSION,
             vectors: TurnVectors::quantise(vectors),
         };
-        match embedder.embed(Urgency::Background, texts.clone()).await {
+        match self.embed_for(embedder, tenant, Urgency::Background, texts.clone()).await {
             Ok(vectors) => {
                 let known: HashMap<String, Vec<f32>> = texts.into_iter().zip(vectors).collect();
                 let own = |texts: &[String]| -> Vec<Vec<f32>> {
@@ -222,7 +223,7 @@ impl Memory {
         }
         let (mut made, mut failed) = (Vec::new(), None);
         for (seq, texts) in cut {
-            match embedder.embed(Urgency::Background, texts).await {
+            match self.embed_for(embedder, tenant, Urgency::Background, texts).await {
                 Ok(vectors) => made.push((seq, row(&vectors))),
                 Err(error) => {
                     made.push((seq, row(&[])));

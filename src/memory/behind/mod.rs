@@ -17,7 +17,6 @@ pub use embedding::PendingVectors;
 pub(super) use embedding::lacking;
 pub use jobs::{Job, Worked};
 pub(super) use question::wait_of;
-pub use question::{BYTES_MAX as QUESTIONS_BYTES_MAX, Questions};
 
 #[cfg(test)]
 mod tests;

@@ -113,7 +113,8 @@ impl Memory {
             if count == 0 {
                 return Ok(u64::from(document.row.chunks));
             }
-            let row = self.chunk_vectors(space, &document.row, (first, count)).await?;
+            let of = (&shelved.tenant, &document.row);
+            let row = self.chunk_vectors(space, of, (first, count)).await?;
             let vectors = Some((space.slot, first, &row));
             let mut draft = plan_vectors(&spot, shelved.life, &document, vectors, false);
             self.spaces.expected(&mut draft);

@@ -164,7 +164,8 @@ impl Memory {
             self.spaces.expected(&mut draft);
             return self.commit_or_refresh(draft).await.map(|_| ());
         }
-        let row = self.chunk_vectors(&space, &document.row, (first, count)).await?;
+        let of = (&spot.tenant, &document.row);
+        let row = self.chunk_vectors(&space, of, (first, count)).await?;
         let vectors = Some((space.slot, first, &row));
         let mut draft = plan_vectors(spot, life, document, vectors, is_last);
         self.spaces.expected(&mut draft);
@@ -197,13 +198,14 @@ impl Memory {
     pub(in crate::memory) async fn chunk_vectors(
         &self,
         space: &Space,
-        document: &DocumentRow,
+        (tenant, document): (&TenantId, &DocumentRow),
         (first, count): (u32, u32),
     ) -> Result<ChunkVectorsRow, Failure> {
+        let (embedder, urgency) = (&space.embedder, Urgency::Background);
         let texts = self.chunk_texts(document, first, count).await?;
-        let vectors = match space.embedder.embed(Urgency::Background, texts.clone()).await {
+        let vectors = match self.embed_for(embedder, tenant, urgency, texts.clone()).await {
             Ok(vectors) => vectors,
-            Err(EmbedError::Failed { .. }) => one_by_one(&space.embedder, texts).await?,
+            Err(EmbedError::Failed { .. }) => self.one_by_one(embedder, tenant, texts).await?,
             Err(error) => return Err(embedder_failed(error)),
         };
         let vectors = TurnVectors::quantise(&vectors);
@@ -271,30 +273,34 @@ pub(in crate::memory) struct Lacking {
     is_last: bool,
 }
 
-/// Embeds texts of which one at least fails: that one has a vector without direction.
-async fn one_by_one(
-    embedder: &Arc<dyn Embedder>,
-    texts: Vec<String>,
-) -> Result<Vec<Vec<f32>>, Failure> {
-    let (mut vectors, mut failed) = (Vec::with_capacity(texts.len()), None);
-    for text in texts {
-        match embedder.embed(Urgency::Background, vec![text]).await {
-            Ok(made) => vectors.extend(made),
-            Err(error) => {
-                vectors.push(vec![0.0; embedder.dimensions()]);
-                failed = Some(error);
+impl Memory {
+    /// Embeds texts of which one at least fails: that one has a vector without direction.
+    async fn one_by_one(
+        &self,
+        embedder: &Arc<dyn Embedder>,
+        tenant: &TenantId,
+        texts: Vec<String>,
+    ) -> Result<Vec<Vec<f32>>, Failure> {
+        let (mut vectors, mut failed) = (Vec::with_capacity(texts.len()), None);
+        for text in texts {
+            match self.embed_for(embedder, tenant, Urgency::Background, vec![text]).await {
+                Ok(made) => vectors.extend(made),
+                Err(error) => {
+                    vectors.push(vec![0.0; embedder.dimensions()]);
+                    failed = Some(error);
+                }
             }
         }
-    }
-    match failed {
-        Some(error) if vectors.iter().all(|vector| vector.iter().all(|x| *x == 0.0)) => {
-            Err(embedder_failed(error))
+        match failed {
+            Some(error) if vectors.iter().all(|vector| vector.iter().all(|x| *x == 0.0)) => {
+                Err(embedder_failed(error))
+            }
+            Some(error) => {
+                tracing::warn!("a chunk cannot be embedded and is found by its words: {error}");
+                Ok(vectors)
+            }
+            None => Ok(vectors),
         }
-        Some(error) => {
-            tracing::warn!("a chunk cannot be embedded and is found by its words: {error}");
-            Ok(vectors)
-        }
-        None => Ok(vectors),
     }
 }
 

@@ -3,4 +3,4 @@
 mod copies;
 mod node;
 mod scan;
-mod world;
+pub mod world;

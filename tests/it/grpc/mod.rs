@@ -35,6 +35,7 @@ mod crowd;
 pub mod documents;
 mod editing;
 mod limits;
+mod models;
 mod overload;
 mod pages;
 mod repeats;

@@ -6,7 +6,8 @@ mod server;
 mod service;
 mod world;
 
-use keepsake::documents::{BreakerState, Candidates, DocumentFilter, Place};
+use keepsake::breaker::BreakerState;
+use keepsake::documents::{Candidates, DocumentFilter, Place};
 use keepsake::documents::{IndexError, QdrantIndex};
 
 use crate::documents_contract::rig::{Engine, Rig, entry, generation, name, place, same};

@@ -13,4 +13,5 @@ mod model;
 mod shelves;
 mod spaces;
 mod summaries;
+mod vectors;
 mod world;

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod content;
+mod embedding;
 mod lines;
 mod metrics;
 mod server;

@@ -1,4 +1,6 @@
-//! Whether a server that failed is asked again. Pure: the time comes in.
+//! Whether a server that failed is asked again.
+//! In: how calls ended, and when. Out: whether another one may be made.
+//! Invariant: while a server does not answer, one call at a time finds out whether it does again.
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +22,20 @@ pub enum BreakerState {
     Trying,
 }
 
+impl BreakerState {
+    /// As metrics show it: 0 closed, 1 trying, 2 open.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Trying => 1,
+            Self::Open => 2,
+        }
+    }
+}
+
 /// Stops calls to a server that does not answer, and finds out when it does again.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub struct Breaker {
     state: BreakerState,
     /// Calls that failed one after the other.
     failures: u32,
@@ -31,19 +44,25 @@ pub(super) struct Breaker {
     pause: Duration,
 }
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Breaker {
     /// One that lets calls through.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self { state: BreakerState::Closed, failures: 0, until: None, pause: PAUSE_FIRST }
     }
 
     /// What it does now.
-    pub(super) fn state(&self) -> BreakerState {
+    pub fn state(&self) -> BreakerState {
         self.state
     }
 
     /// Whether a call may be made. After a pause one may, and the others wait for its end.
-    pub(super) fn admits(&mut self, now: Instant) -> bool {
+    pub fn admits(&mut self, now: Instant) -> bool {
         match self.state {
             BreakerState::Closed => true,
             BreakerState::Trying => false,
@@ -56,12 +75,12 @@ impl Breaker {
     }
 
     /// A call was answered.
-    pub(super) fn succeeded(&mut self) {
+    pub fn succeeded(&mut self) {
         *self = Self::new();
     }
 
     /// A call failed.
-    pub(super) fn failed(&mut self, now: Instant) {
+    pub fn failed(&mut self, now: Instant) {
         self.failures += 1;
         match self.state {
             BreakerState::Trying => {
@@ -75,7 +94,7 @@ impl Breaker {
     }
 
     /// A call was given up by who made it: nobody knows how it would have ended.
-    pub(super) fn given_up(&mut self) {
+    pub fn given_up(&mut self) {
         if self.state == BreakerState::Trying {
             // The next call may try at once.
             (self.state, self.until) = (BreakerState::Open, None);
