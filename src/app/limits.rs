@@ -6,7 +6,7 @@ use super::server::{
     KEEPALIVE_EVERY, KEEPALIVE_TIMEOUT, RESETS_MAX, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::api::{LimitRow, STALLED, bytes, number, request_limits};
-use crate::embed::builtin::{BACKGROUND_MAX, QUERIES_MAX};
+use crate::embed::{BACKGROUND_MAX, QUERIES_MAX};
 use crate::memory::{
     BACKLOG_SESSIONS_MAX, COLLECTIONS_MAX, KEYS_MAX, POLICIES_MAX, REPEATS_KEPT_MS, UPLOADS_KEPT_MS,
 };

@@ -10,6 +10,7 @@ pub mod http;
 mod kept;
 mod scripted;
 mod spent;
+mod threads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use hashed::Hashed;
 pub use kept::Kept;
 pub use scripted::Scripted;
 pub use spent::metered;
+pub use threads::{BACKGROUND_MAX, QUERIES_MAX};
 
 #[cfg(test)]
 mod tests;
@@ -94,6 +96,14 @@ pub trait Embedder: Send + Sync + 'static {
         urgency: Urgency,
         texts: Vec<String>,
     ) -> Result<Vec<Vec<f32>>, EmbedError>;
+}
+
+/// A vector of length 1, unless one of its numbers is none.
+fn refuse_strange(vector: Vec<f32>) -> Result<Vec<f32>, EmbedError> {
+    match vector.iter().all(|x| x.is_finite()) {
+        true => Ok(unit(vector)),
+        false => Err(EmbedError::Failed { why: "the model gave what is no number".to_owned() }),
+    }
 }
 
 /// Brings a vector to length 1. One without direction, or with a number that is none, becomes the

@@ -7,8 +7,9 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::embed::{
+    EmbedError,
     builtin::{TOKENS_MAX, WordPiece},
-    unit,
+    refuse_strange, unit,
 };
 
 const VOCABULARY: &str = include_str!("../../models/minilm/vocab.txt");
@@ -86,4 +87,13 @@ fn a_vector_without_direction_becomes_a_unit_vector_all_the_same() {
     assert_eq!(unit(vec![0.0, 0.0]), [1.0, 0.0]);
     assert_eq!(unit(vec![f32::NAN, 1.0]), [1.0, 0.0]);
     assert_eq!(unit(vec![3.0, 4.0]), [0.6, 0.8]);
+}
+
+#[test]
+fn a_vector_with_what_is_no_number_is_refused() {
+    for strange in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let made = refuse_strange(vec![1.0, strange]);
+        assert!(matches!(made, Err(EmbedError::Failed { .. })), "{strange}");
+    }
+    assert_eq!(refuse_strange(vec![3.0, 4.0]).unwrap(), [0.6, 0.8]);
 }

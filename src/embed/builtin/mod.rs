@@ -4,18 +4,15 @@
 //! Pre-Trained Transformers", 2020; sentence-transformers/all-MiniLM-L6-v2, Apache-2.0.
 
 mod model;
-mod threads;
 mod wordpiece;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::embed::{EmbedError, Embedder, Urgency, unit};
+use crate::embed::{EmbedError, Embedder, Urgency, refuse_strange, threads::Threads};
 
 use model::Model;
-use threads::Threads;
-pub use threads::{BACKGROUND_MAX, QUERIES_MAX};
 pub use wordpiece::{TOKENS_MAX, WordPiece};
 
 const MODEL: &[u8] = include_bytes!("../../../models/minilm/model.onnx");
@@ -42,7 +39,7 @@ impl MiniLm {
         let words = Arc::new(WordPiece::new(VOCABULARY));
         let threads = Threads::start(threads.max(1), || {
             let (model, words) = (model.copy(), words.clone());
-            move |text: &str| model.mean(&words.ids(text)).map(unit)
+            move |text: &str| model.mean(&words.ids(text)).and_then(refuse_strange)
         })?;
         Ok(Self { key: key(), threads })
     }
