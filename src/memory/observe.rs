@@ -4,7 +4,9 @@ use crate::error::Failure;
 use crate::memory::Memory;
 use crate::record::keys;
 use crate::storage::Read;
-use crate::telemetry::{Cache, cache_size, embedding_lag, erasure_lag, index_lag, jobs_lag};
+use crate::telemetry::{
+    Cache, cache_size, embedding_beside, embedding_lag, erasure_lag, index_lag, jobs_lag,
+};
 
 /// How many jobs that are due are counted: more are an hour of work.
 const DUE_MAX: usize = 1_000;
@@ -18,6 +20,7 @@ impl Memory {
         let (sessions, oldest) = self.embedding_lag();
         let now = self.now();
         embedding_lag(sessions, oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0)));
+        embedding_beside(self.preparing().pending());
         let (entries, bytes) = self.partitions.size();
         cache_size(Cache::Partitions, entries, Some(bytes));
         self.observe_vectors();

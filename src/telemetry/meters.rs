@@ -126,6 +126,11 @@ pub fn embedding_lag(sessions: usize, oldest_ms: i64) {
     gauge!(names::EMBEDDING_OLDEST_PENDING_SECONDS).set(oldest_ms.max(0) as f64 / 1_000.0);
 }
 
+/// Notes how many turns and chunks the embedder that does not serve was not brought to yet.
+pub fn embedding_beside(pending: u64) {
+    gauge!(names::EMBEDDING_BESIDE_PENDING).set(pending as f64);
+}
+
 /// Notes how far jobs lag behind their time.
 pub fn jobs_lag(due: usize, oldest_ms: i64) {
     gauge!(names::JOBS_DUE).set(due as f64);

@@ -26,8 +26,8 @@ pub use log::{LogForm, LogGuard, observe_log, start_log};
 pub use meters::{
     CODES, Cache, JobOutcome, MethodMeter, admission_bytes, admission_lane, admission_refused,
     build_info, cache_asked, cache_size, connections, connections_refused, context_built, degraded,
-    documents_server, embedded, embedding_lag, group_synced, job_ended, jobs_lag, serving,
-    summarized, tasks,
+    documents_server, embedded, embedding_beside, embedding_lag, group_synced, job_ended, jobs_lag,
+    serving, summarized, tasks,
 };
 pub use names::{Kind, METRICS, Metric, describe};
 pub use parent::parent_of;

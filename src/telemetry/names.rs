@@ -109,6 +109,8 @@ table! {
         "sessions", "Sessions that have turns which wait for their vectors, 10,000 at the most.";
     EMBEDDING_OLDEST_PENDING_SECONDS = "keepsake_embedding_oldest_pending_seconds", Kind::Gauge,
         [], "seconds", "Age of the turn that has waited longest for its vectors; 0: none waits.";
+    EMBEDDING_BESIDE_PENDING = "keepsake_embedding_beside_pending", Kind::Gauge, [], "texts",
+        "Turns and chunks the model beside was not brought to yet; 0: it is ready, or none is.";
     EMBEDDING_TURNS = "keepsake_embedding_turns_total", Kind::Counter, [], "turns",
         "Turns that got their vectors.";
     DOCUMENTS = "keepsake_documents_total", Kind::Counter, ["outcome"], "documents",

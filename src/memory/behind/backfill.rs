@@ -51,6 +51,16 @@ pub struct Preparing {
     pub clearing: bool,
 }
 
+impl Preparing {
+    /// How many turns and chunks it was not brought to yet; one at least until it is ready.
+    pub fn pending(&self) -> u64 {
+        if self.beside.is_empty() || self.ready {
+            return 0;
+        }
+        ((self.turns - self.turns_done) + (self.chunks - self.chunks_done)).max(1)
+    }
+}
+
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
