@@ -13,8 +13,8 @@ use crate::documents::{
     digest,
 };
 use crate::retrieve::{
-    Bm25, ChunkTerms, Language, QueryVector, QuestionTerm, TurnVectors, counting_terms,
-    document_terms, question_terms,
+    Bm25, ChunkTerms, Language, QueryVector, QuestionTerm, TurnVectors, chunks_terms,
+    counting_terms, question_terms,
 };
 use crate::types::{DocumentId, Generation};
 
@@ -159,7 +159,7 @@ fn put(documents: &mut BTreeMap<DocumentId, Held>, entry: Entry, texts: &[String
         held.entry = entry;
         return;
     }
-    let terms = texts.iter().map(|text| document_terms(text, &entry.language)).collect();
+    let terms = chunks_terms(texts, &entry.language);
     let vectors = vec![None; texts.len()];
     documents.insert(entry.document.clone(), Held { entry, terms, vectors });
 }

@@ -8,7 +8,8 @@ use crate::context::{LAYOUT_VERSION, SummaryView, TurnCounts, TurnView, count_li
 use crate::memory::behind::lacking;
 use crate::record::{DerivedRow, Head, SessionKind, SummaryRow, VectorRow};
 use crate::retrieve::{
-    ANALYSIS_VERSION, Indexed, PIECES_VERSION, SessionIndex, TurnTerms, TurnVectors, analyse,
+    ANALYSIS_VERSION, Indexed, PIECES_VERSION, SessionIndex, Spoken, TurnTerms, TurnVectors,
+    analyse,
 };
 use crate::tokens::Tokenizer;
 use crate::types::{Change, Incarnation, Part, Seq, Timestamp, Turn, UserId};
@@ -39,8 +40,9 @@ impl Derivation<'_> {
 }
 
 impl Loaded {
-    /// A turn with its derived row and its vectors. What another version of the code made is made
-    /// again; vectors that another embedder made are left out.
+    /// A turn with its derived row and its vectors. What another version of the code made, or the
+    /// language of an earlier policy, is made again; vectors that another embedder made are left
+    /// out.
     pub fn new(
         turn: Turn,
         derived: Option<DerivedRow>,
@@ -52,7 +54,7 @@ impl Loaded {
             let terms = analyse(&turn, by.language);
             return Self { turn, terms, counts: Vec::new(), vectors };
         };
-        let fresh = row.analysis_version == ANALYSIS_VERSION;
+        let fresh = row.analysis_version == ANALYSIS_VERSION && row.terms.is_by(by.language);
         let terms = if fresh { row.terms } else { analyse(&turn, by.language) };
         let counts = if row.layout_version == LAYOUT_VERSION { row.counts } else { Vec::new() };
         Self { turn, terms, counts, vectors }
@@ -69,6 +71,8 @@ pub struct Partition {
     kind: SessionKind,
     pinned: String,
     turns: Vec<Turn>,
+    language: String,
+    spoken: Spoken,
     index: SessionIndex,
     counts: BTreeMap<String, Vec<TurnCounts>>,
     text_bytes: usize,
@@ -77,22 +81,25 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// A session's copy from its turns and its summaries in order, with vectors of an embedder.
+    /// A session's copy from its turns and its summaries in order; the turns were read by the
+    /// language of `by`, and their vectors are of its embedder.
     pub fn new(
         head: &Head,
         turns: Vec<Loaded>,
         summaries: Vec<SummaryRow>,
-        embedder: Option<&str>,
+        by: Derivation<'_>,
     ) -> Self {
         let mut partition = Self {
             incarnation: head.incarnation,
-            embedder: embedder.map(Into::into),
+            embedder: by.embedder.map(Into::into),
             user: head.user.clone(),
             change: head.change,
             ends_at: head.expires_at(),
             kind: head.kind,
             pinned: head.pinned_instructions.clone(),
             turns: Vec::with_capacity(turns.len()),
+            language: by.language.to_owned(),
+            spoken: Spoken::default(),
             index: SessionIndex::default(),
             counts: BTreeMap::new(),
             text_bytes: 0,
@@ -123,6 +130,11 @@ impl Partition {
     /// The change that it is a copy of.
     pub fn change(&self) -> Change {
         self.change
+    }
+
+    /// The language of the policy that its turns were read by; empty: detected.
+    pub fn language(&self) -> &str {
+        &self.language
     }
 
     /// Whether the session has ended by `now`.
@@ -249,6 +261,7 @@ impl Partition {
 
     fn push(&mut self, loaded: Loaded) {
         let Loaded { turn, terms, counts, vectors } = loaded;
+        let terms = self.spoken.settle(&turn, terms);
         if self.turns.is_empty() {
             self.counts = counts.into_iter().map(|(key, counts)| (key, vec![counts])).collect();
         } else {

@@ -35,13 +35,14 @@ struct UserView {
 }
 
 impl UserView {
-    fn fits(&self, session: &SessionId, copy: &Shared) -> bool {
+    fn fits(&self, session: &SessionId, copy: &Shared, language: &str) -> bool {
         let copy = copy.read().expect("no writer panics");
         let known = self.sessions.get(session);
-        planted::has(Bug::StaleUserCopy)
+        let same = copy.language() == language;
+        same && (planted::has(Bug::StaleUserCopy)
             || known.is_some_and(|(life, change)| {
                 copy.incarnation() == *life && copy.change() >= *change
-            })
+            }))
     }
 }
 
@@ -168,7 +169,7 @@ impl Memory {
     ) -> Result<bool, Failure> {
         let (incarnation, from) = {
             let copy = copy.read().expect("no writer panics");
-            if !self.is_served(copy.embedder()) {
+            if !self.is_served(copy.embedder()) || copy.language() != language {
                 return Ok(false);
             }
             (copy.incarnation(), copy.change())
@@ -298,7 +299,8 @@ impl Memory {
         if let Some(copy) = self.partitions.sessions.get(&key) {
             let known = {
                 let copy = copy.read().expect("no writer panics");
-                (copy.incarnation(), copy.change(), self.is_served(copy.embedder()))
+                let fits = self.is_served(copy.embedder()) && copy.language() == language;
+                (copy.incarnation(), copy.change(), fits)
             };
             if known.0 == head.row.incarnation && known.1 >= head.row.change && known.2 {
                 return Ok(Some((head.row, copy)));
@@ -327,8 +329,7 @@ impl Memory {
             let by = Derivation { language: &language, embedder: embedder.as_deref() };
             let turns = TurnRows { turns: &rows[1], derived: &rows[2], vectors: &rows[4] };
             let loaded = loaded_of(&turns, &marked, by)?;
-            let summaries = summaries_of(&rows[5])?;
-            Ok::<_, Failure>(Partition::new(&at.row, loaded, summaries, by.embedder))
+            Ok::<_, Failure>(Partition::new(&at.row, loaded, summaries_of(&rows[5])?, by))
         });
         let partition = partition.await.expect("loading does not panic")?;
         if self.spaces.embeds() && !partition.turns_without_vectors().is_empty() {
@@ -366,7 +367,9 @@ impl Memory {
         let ids: BTreeSet<SessionId> = known.chain(touched.iter().cloned()).collect();
         let (mut copies, mut sessions) = (Vec::with_capacity(ids.len()), BTreeMap::new());
         for session in ids {
-            let fits = |copy: &Shared| view.as_ref().is_some_and(|view| view.fits(&session, copy));
+            let fits = |copy: &Shared| {
+                view.as_ref().is_some_and(|view| view.fits(&session, copy, language))
+            };
             let kept = self.partitions.sessions.get(&copy_key(tenant, &session));
             let served =
                 |copy: &Shared| self.is_served(copy.read().expect("no writer panics").embedder());

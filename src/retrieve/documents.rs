@@ -8,6 +8,7 @@ use crate::retrieve::{
     lexical::rarity,
     query::{AskedTerm, Reader, head, language_of},
     rules::rules,
+    spoken::commonest,
     terms::passage_terms,
 };
 
@@ -24,16 +25,31 @@ const TERMS_MAX: usize = 64;
 pub struct ChunkTerms {
     /// The language that stemmed it.
     pub language: Language,
-    /// How many terms it has, repeats counted.
+    /// How many words it has but stop words, repeats counted.
     pub words: u32,
     /// Each distinct term's hash with its count, by rising hash.
     pub terms: Vec<(u64, u16)>,
 }
 
-/// Derives the terms of a chunk. `language` is an ISO 639-1 code that the caller knows to be right,
-/// or empty: then the text's own is detected. Time and space are linear in the text.
-pub fn document_terms(text: &str, language: &str) -> ChunkTerms {
-    let language = Language::parse(language).or_else(|| Language::detect(text)).unwrap_or_default();
+/// Derives the terms of the chunks of a document, in order. `language` is an ISO 639-1 code that
+/// the caller knows to be right, or empty: then each text's own is detected, and a text that does
+/// not show it is of the language that most of the others show. Time and space are linear in the
+/// texts.
+pub fn chunks_terms(texts: &[String], language: &str) -> Vec<ChunkTerms> {
+    if let Some(given) = Language::parse(language) {
+        return texts.iter().map(|text| chunk_terms(text, given)).collect();
+    }
+    let detected: Vec<_> = texts.iter().map(|text| Language::detect(text)).collect();
+    let mut counts = [0u32; Language::COUNT];
+    for language in detected.iter().flatten() {
+        counts[*language as usize] += 1;
+    }
+    let common = commonest(&counts).unwrap_or_default();
+    let texts = texts.iter().zip(detected);
+    texts.map(|(text, language)| chunk_terms(text, language.unwrap_or(common))).collect()
+}
+
+fn chunk_terms(text: &str, language: Language) -> ChunkTerms {
     let stem = Stem::new(language);
     let all = passage_terms(text, 0..text.len(), rules(language), &stem, &mut 0);
     ChunkTerms { language, words: all.words, terms: all.terms }

@@ -1,14 +1,10 @@
-//! Languages: which one a text is in, and how its words are stemmed.
+//! Languages: their codes, their scripts, and how their words are stemmed.
 
-use rust_stemmers::{Algorithm, Stemmer};
 use serde::{Deserialize, Serialize};
-use whatlang::{Detector, Info, Lang};
+use snowball_stemmers_rs::{Algorithm, Stemmer};
+use whatlang::Lang;
 
-/// Detection reads at most this many bytes of a text: what follows seldom changes the verdict.
-const DETECTED_BYTES_MAX: usize = 400;
-
-/// Texts with fewer letters than this are not trusted to show their language.
-const DETECTED_LETTERS_MIN: usize = 24;
+use crate::retrieve::script::Script;
 
 /// A language that analysis knows something about: stems, rule words or both.
 ///
@@ -64,40 +60,139 @@ pub enum Language {
     Thai,
     /// Any other: words as they are written.
     Other,
+    /// Armenian.
+    Armenian,
+    /// Basque.
+    Basque,
+    /// Burmese.
+    Burmese,
+    /// Catalan.
+    Catalan,
+    /// Czech.
+    Czech,
+    /// Esperanto.
+    Esperanto,
+    /// Estonian.
+    Estonian,
+    /// Hebrew.
+    Hebrew,
+    /// Hindi.
+    Hindi,
+    /// Indonesian.
+    Indonesian,
+    /// Irish.
+    Irish,
+    /// Khmer.
+    Khmer,
+    /// Lao.
+    Lao,
+    /// Lithuanian.
+    Lithuanian,
+    /// Nepali.
+    Nepali,
+    /// Persian.
+    Persian,
+    /// Polish.
+    Polish,
+    /// Serbian.
+    Serbian,
+    /// Sotho.
+    Sotho,
+    /// Ukrainian.
+    Ukrainian,
+    /// Vietnamese.
+    Vietnamese,
+    /// Yiddish.
+    Yiddish,
+}
+
+/// What analysis knows of a language.
+struct Known {
+    code: &'static str,
+    language: Language,
+    /// What statistics of letters take for it; none: they are not asked about it.
+    detected: Option<Lang>,
+    stems: Option<Algorithm>,
+    script: Script,
+}
+
+const fn known(
+    code: &'static str,
+    language: Language,
+    detected: Option<Lang>,
+    stems: Option<Algorithm>,
+    script: Script,
+) -> Known {
+    Known { code, language, detected, stems, script }
 }
 
 impl Language {
     /// How many languages there are.
-    pub(super) const COUNT: usize = Self::Other as usize + 1;
+    pub(super) const COUNT: usize = Self::Yiddish as usize + 1;
 
-    const CODES: [(&'static str, Self, Option<Lang>); Self::COUNT - 1] = [
-        ("en", Self::English, Some(Lang::Eng)),
-        ("de", Self::German, Some(Lang::Deu)),
-        ("fr", Self::French, Some(Lang::Fra)),
-        ("es", Self::Spanish, Some(Lang::Spa)),
-        ("it", Self::Italian, Some(Lang::Ita)),
-        ("pt", Self::Portuguese, Some(Lang::Por)),
-        ("nl", Self::Dutch, Some(Lang::Nld)),
-        ("tr", Self::Turkish, Some(Lang::Tur)),
-        ("sv", Self::Swedish, Some(Lang::Swe)),
-        ("da", Self::Danish, Some(Lang::Dan)),
-        ("no", Self::Norwegian, Some(Lang::Nob)),
-        ("fi", Self::Finnish, Some(Lang::Fin)),
-        ("hu", Self::Hungarian, Some(Lang::Hun)),
-        ("ro", Self::Romanian, Some(Lang::Ron)),
-        ("ru", Self::Russian, Some(Lang::Rus)),
-        ("ar", Self::Arabic, Some(Lang::Ara)),
-        ("el", Self::Greek, Some(Lang::Ell)),
-        ("ta", Self::Tamil, Some(Lang::Tam)),
-        ("ja", Self::Japanese, Some(Lang::Jpn)),
-        ("zh", Self::Chinese, Some(Lang::Cmn)),
-        ("ko", Self::Korean, Some(Lang::Kor)),
-        ("th", Self::Thai, Some(Lang::Tha)),
-    ];
+    /// All but [`Language::Other`]. Statistics are asked about languages of the same script only;
+    /// they are not asked about those that they would find in the texts of greater ones.
+    const ALL: [Known; Self::COUNT - 1] = {
+        use Script::{
+            Arabic, Armenian, Burmese, Cyrillic, Devanagari, Greek, Han, Hangul, Hebrew, Kana,
+            Khmer, Lao, Latin, Tamil, Thai,
+        };
+        [
+            known("en", Self::English, Some(Lang::Eng), Some(Algorithm::English), Latin),
+            known("de", Self::German, Some(Lang::Deu), Some(Algorithm::German), Latin),
+            known("fr", Self::French, Some(Lang::Fra), Some(Algorithm::French), Latin),
+            known("es", Self::Spanish, Some(Lang::Spa), Some(Algorithm::Spanish), Latin),
+            known("it", Self::Italian, Some(Lang::Ita), Some(Algorithm::Italian), Latin),
+            known("pt", Self::Portuguese, Some(Lang::Por), Some(Algorithm::Portuguese), Latin),
+            known("nl", Self::Dutch, Some(Lang::Nld), Some(Algorithm::Dutch), Latin),
+            known("tr", Self::Turkish, Some(Lang::Tur), Some(Algorithm::Turkish), Latin),
+            known("sv", Self::Swedish, Some(Lang::Swe), Some(Algorithm::Swedish), Latin),
+            known("da", Self::Danish, Some(Lang::Dan), Some(Algorithm::Danish), Latin),
+            known("no", Self::Norwegian, Some(Lang::Nob), Some(Algorithm::Norwegian), Latin),
+            known("fi", Self::Finnish, Some(Lang::Fin), Some(Algorithm::Finnish), Latin),
+            known("hu", Self::Hungarian, Some(Lang::Hun), Some(Algorithm::Hungarian), Latin),
+            known("ro", Self::Romanian, Some(Lang::Ron), Some(Algorithm::Romanian), Latin),
+            known("ru", Self::Russian, Some(Lang::Rus), Some(Algorithm::Russian), Cyrillic),
+            known("ar", Self::Arabic, Some(Lang::Ara), Some(Algorithm::Arabic), Arabic),
+            known("el", Self::Greek, Some(Lang::Ell), Some(Algorithm::Greek), Greek),
+            known("ta", Self::Tamil, Some(Lang::Tam), Some(Algorithm::Tamil), Tamil),
+            known("ja", Self::Japanese, Some(Lang::Jpn), None, Kana),
+            known("zh", Self::Chinese, Some(Lang::Cmn), None, Han),
+            known("ko", Self::Korean, Some(Lang::Kor), None, Hangul),
+            known("th", Self::Thai, Some(Lang::Tha), None, Thai),
+            known("hy", Self::Armenian, Some(Lang::Hye), Some(Algorithm::Armenian), Armenian),
+            known("eu", Self::Basque, None, Some(Algorithm::Basque), Latin),
+            known("my", Self::Burmese, Some(Lang::Mya), None, Burmese),
+            known("ca", Self::Catalan, Some(Lang::Cat), Some(Algorithm::Catalan), Latin),
+            known("cs", Self::Czech, Some(Lang::Ces), Some(Algorithm::Czech), Latin),
+            known("eo", Self::Esperanto, None, Some(Algorithm::Esperanto), Latin),
+            known("et", Self::Estonian, Some(Lang::Est), Some(Algorithm::Estonian), Latin),
+            known("he", Self::Hebrew, Some(Lang::Heb), None, Hebrew),
+            known("hi", Self::Hindi, Some(Lang::Hin), Some(Algorithm::Hindi), Devanagari),
+            known("id", Self::Indonesian, Some(Lang::Ind), Some(Algorithm::Indonesian), Latin),
+            known("ga", Self::Irish, None, Some(Algorithm::Irish), Latin),
+            known("km", Self::Khmer, Some(Lang::Khm), None, Khmer),
+            known("lo", Self::Lao, None, None, Lao),
+            known("lt", Self::Lithuanian, Some(Lang::Lit), Some(Algorithm::Lithuanian), Latin),
+            known("ne", Self::Nepali, Some(Lang::Nep), Some(Algorithm::Nepali), Devanagari),
+            known("fa", Self::Persian, Some(Lang::Pes), Some(Algorithm::Persian), Arabic),
+            known("pl", Self::Polish, Some(Lang::Pol), Some(Algorithm::Polish), Latin),
+            known("sr", Self::Serbian, Some(Lang::Srp), Some(Algorithm::Serbian), Cyrillic),
+            known("st", Self::Sotho, None, Some(Algorithm::Sesotho), Latin),
+            known("uk", Self::Ukrainian, Some(Lang::Ukr), Some(Algorithm::Ukrainian), Cyrillic),
+            known("vi", Self::Vietnamese, Some(Lang::Vie), None, Latin),
+            known("yi", Self::Yiddish, Some(Lang::Yid), Some(Algorithm::Yiddish), Hebrew),
+        ]
+    };
+
+    fn known(self) -> Option<&'static Known> {
+        const ALL: &[Known] = &Language::ALL;
+        ALL.iter().find(|known| known.language == self)
+    }
 
     /// Its ISO 639-1 code; empty for [`Language::Other`].
     pub fn code(self) -> &'static str {
-        Self::CODES.iter().find(|(_, known, _)| *known == self).map_or("", |(code, ..)| code)
+        self.known().map_or("", |known| known.code)
     }
 
     /// Its number, for rows that keep numbers only: its place in the order.
@@ -107,125 +202,45 @@ impl Language {
 
     /// The language of that number; [`Language::Other`] for one that is none's.
     pub fn by_number(number: u64) -> Self {
-        let known = Self::CODES.iter().find(|(_, known, _)| known.number() == number);
-        known.map_or(Self::Other, |(_, language, _)| *language)
+        let known = Self::ALL.iter().find(|known| known.language.number() == number);
+        known.map_or(Self::Other, |known| known.language)
     }
 
     /// Reads an ISO 639-1 code, lower case, a region after `-` ignored; none for the empty text,
     /// [`Language::Other`] for a code that analysis knows nothing about.
     pub fn parse(code: &str) -> Option<Self> {
         let code = code.split('-').next().filter(|code| !code.is_empty())?;
-        let known = Self::CODES.iter().find(|(known, ..)| *known == code);
-        Some(known.map_or(Self::Other, |(_, language, _)| *language))
+        // Norwegian by its older name's code or by one of its two written forms.
+        let code = if matches!(code, "nb" | "nn") { "no" } else { code };
+        let known = Self::ALL.iter().find(|known| known.code == code);
+        Some(known.map_or(Self::Other, |known| known.language))
     }
 
-    /// The language of `text`, by its script or by a confident guess over its first 400 bytes;
-    /// none when the text is short or could be several.
-    pub fn detect(text: &str) -> Option<Self> {
-        let mut end = text.len().min(DETECTED_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let head = &text[..end];
-        let telling = Self::by_script(head);
-        if telling.is_some() {
-            return telling;
-        }
-        if head.chars().filter(|c| c.is_alphabetic()).count() < DETECTED_LETTERS_MIN {
-            return None;
-        }
-        if is_plain_english(head) {
-            return Some(Self::English);
-        }
-        let languages = Self::CODES.iter().filter_map(|(.., lang)| *lang).collect();
-        let info = Detector::with_allowlist(languages).detect(head).filter(Info::is_reliable)?;
-        Self::CODES.iter().find(|(.., lang)| *lang == Some(info.lang())).map(|(_, known, _)| *known)
+    /// The language that statistics of letters mean, of those that analysis knows something about.
+    pub(super) fn detected_as(lang: Lang) -> Option<Self> {
+        let found = Self::ALL.iter().find(|known| known.detected == Some(lang));
+        found.map(|known| known.language)
     }
 
-    /// Whether words are not parted by spaces, so that character pairs are indexed.
+    /// What statistics of letters may find in a text of this script.
+    pub(super) fn detectable(script: Script) -> Vec<Lang> {
+        let of_script = Self::ALL.iter().filter(|known| known.script == script);
+        of_script.filter_map(|known| known.detected).collect()
+    }
+
+    /// The script that it is written in; none for [`Language::Other`].
+    pub(super) fn script(self) -> Option<Script> {
+        self.known().map(|known| known.script)
+    }
+
+    /// Whether words are not parted by spaces, or carry endings that no stemmer knows, so that
+    /// neighbouring characters are indexed.
     pub(super) fn is_spaceless(self) -> bool {
-        matches!(self, Self::Japanese | Self::Chinese | Self::Korean | Self::Thai)
-    }
-
-    /// The language whose script a fifth of the letters are in, where the script says enough.
-    pub(super) fn by_script(text: &str) -> Option<Self> {
-        if text.is_ascii() {
-            return None;
-        }
-        let mut letters = 0;
-        let mut counts = [0usize; 8];
-        for c in text.chars().filter(|c| c.is_alphabetic()) {
-            letters += 1;
-            match c {
-                '\u{3040}'..='\u{30ff}' => counts[0] += 1,
-                '\u{3400}'..='\u{9fff}' => counts[1] += 1,
-                '\u{ac00}'..='\u{d7a3}' => counts[2] += 1,
-                '\u{0e00}'..='\u{0e7f}' => counts[3] += 1,
-                '\u{0400}'..='\u{04ff}' => counts[4] += 1,
-                '\u{0600}'..='\u{06ff}' => counts[5] += 1,
-                '\u{0370}'..='\u{03ff}' => counts[6] += 1,
-                '\u{0b80}'..='\u{0bff}' => counts[7] += 1,
-                _ => {}
-            }
-        }
-        let [kana, han, hangul, thai, cyrillic, arabic, greek, tamil] = counts;
-        let found = [
-            (if kana > 0 { kana + han } else { 0 }, Self::Japanese),
-            (han, Self::Chinese),
-            (hangul, Self::Korean),
-            (thai, Self::Thai),
-            (cyrillic, Self::Russian),
-            (arabic, Self::Arabic),
-            (greek, Self::Greek),
-            (tamil, Self::Tamil),
-        ];
-        let telling = found.iter().find(|(count, _)| *count > 0 && count * 5 >= letters);
-        telling.map(|(_, language)| *language)
+        self.script().is_some_and(Script::is_spaceless)
     }
 
     /// The Snowball stemmer, or none when the language has none.
     pub(super) fn stemmer(self) -> Option<Stemmer> {
-        let algorithm = match self {
-            Self::English => Algorithm::English,
-            Self::German => Algorithm::German,
-            Self::French => Algorithm::French,
-            Self::Spanish => Algorithm::Spanish,
-            Self::Italian => Algorithm::Italian,
-            Self::Portuguese => Algorithm::Portuguese,
-            Self::Dutch => Algorithm::Dutch,
-            Self::Turkish => Algorithm::Turkish,
-            Self::Swedish => Algorithm::Swedish,
-            Self::Danish => Algorithm::Danish,
-            Self::Norwegian => Algorithm::Norwegian,
-            Self::Finnish => Algorithm::Finnish,
-            Self::Hungarian => Algorithm::Hungarian,
-            Self::Romanian => Algorithm::Romanian,
-            Self::Russian => Algorithm::Russian,
-            Self::Arabic => Algorithm::Arabic,
-            Self::Greek => Algorithm::Greek,
-            Self::Tamil => Algorithm::Tamil,
-            Self::Japanese | Self::Chinese | Self::Korean | Self::Thai | Self::Other => {
-                return None;
-            }
-        };
-        Some(Stemmer::create(algorithm))
+        Some(Stemmer::create(self.known()?.stems?))
     }
-}
-
-/// Whether an ASCII text has so many of the commonest English words that detection, which costs
-/// a hundred times as much, would say the same.
-fn is_plain_english(text: &str) -> bool {
-    const COMMON: [&str; 16] = [
-        "the", "and", "of", "to", "is", "i", "you", "it", "that", "for", "my", "with", "was",
-        "have", "this", "are",
-    ];
-    if !text.is_ascii() {
-        return false;
-    }
-    let (mut words, mut common) = (0, 0);
-    for word in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
-        words += 1;
-        common += usize::from(COMMON.iter().any(|known| word.eq_ignore_ascii_case(known)));
-    }
-    common >= 2 && common * 8 >= words
 }

@@ -5,20 +5,27 @@
 
 mod cosine;
 mod dates;
+mod detect;
 mod documents;
 mod dot;
 mod embeddable;
+mod fold;
+mod identifiers;
 mod index;
 mod language;
 mod lexical;
+mod numbers;
 mod passages;
 mod pieces;
 mod query;
 mod rank;
 mod rules;
 mod score;
+mod script;
 mod sentence;
 mod signals;
+mod spaceless;
+mod spoken;
 mod stem;
 mod terms;
 mod vectors;
@@ -26,7 +33,7 @@ mod weights;
 mod words;
 
 pub use documents::{
-    Bm25, ChunkTerms, LANGUAGES_MAX, QuestionTerm, counting_terms, document_terms, question_terms,
+    Bm25, ChunkTerms, LANGUAGES_MAX, QuestionTerm, chunks_terms, counting_terms, question_terms,
 };
 pub use embeddable::{Embeddable, plain_question, to_embed};
 pub use index::{Indexed, SessionIndex};
@@ -36,6 +43,7 @@ pub use query::Query;
 pub use rank::{Decision, Hit, Mode, NoSignal, Ranking, Request, SignalValue, Source, rank};
 pub use sentence::{SentenceReader, SentenceWords};
 pub use signals::ChatKind;
+pub use spoken::Spoken;
 pub use terms::{ANALYSIS_VERSION, TurnTerms, analyse};
 pub use vectors::{QueryVector, TurnVectors};
 pub use weights::{ChatWeights, Weights};

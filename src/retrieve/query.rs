@@ -6,7 +6,7 @@ use crate::retrieve::{
     ChatKind, Language, Stem,
     dates::{AskedDate, asked_dates},
     rules::{Rules, WordKind, by_rule_words, rules},
-    words::{Idle, each_word},
+    words::{Side, each_word},
 };
 use crate::types::Timestamp;
 
@@ -25,6 +25,10 @@ const SAID_REACH: usize = 4;
 
 /// Text beyond this many bytes of a query is not read: it holds far more words than are kept.
 const QUERY_BYTES_MAX: usize = 64 * 1024;
+
+/// Each word is tried by the stems of so many languages of the partition, the commonest, and by
+/// those of the query's own where they are not among them.
+const LANGUAGES_MAX: usize = 4;
 
 /// So many bytes of a query show its language by their words.
 const TOLD_BYTES_MAX: usize = 400;
@@ -161,21 +165,27 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(language: Language, languages: &[(Language, usize)]) -> Self {
-        let stems = languages.iter().map(|(language, _)| Stem::new(*language)).collect();
-        let others = languages.iter().map(|(language, _)| *language);
-        let idle = others.chain([language, Language::English]).filter_map(rules).collect();
+        let others = languages.iter().map(|(other, _)| *other).enumerate();
+        let others = others.filter(|(at, other)| *at < LANGUAGES_MAX || *other == language);
+        let others: Vec<Language> = others.map(|(_, other)| other).collect();
+        let stems = others.iter().map(|language| Stem::new(*language)).collect();
+        let idle = others.into_iter().chain([language, Language::English]);
+        let idle = idle.filter_map(rules).collect();
         Self { rules: rules(language), idle, stems }
     }
 
     /// Gives each word of `text`: what it is, and its term unless it is a stop word.
     pub(super) fn each(&self, text: &str, each: &mut dyn FnMut(WordKind, Option<AskedTerm>)) {
-        each_word(text, Idle::Marked, &mut |word| {
+        each_word(text, Side::Query, &mut |word| {
             let kind = match self.rules {
-                Some(rules) if !word.pair => rules.kind(word.text),
+                Some(rules) if !word.raw => rules.kind(word.text),
                 _ => WordKind::default(),
             };
             let term = (!kind.is(WordKind::STOP)).then(|| {
-                let mut hashes: Vec<u64> = self.stems.iter().map(|stem| stem.hash(word)).collect();
+                let mut hashes = Vec::with_capacity(self.stems.len());
+                for stem in &self.stems {
+                    stem.each_hash(word, &mut |hash| hashes.push(hash));
+                }
                 hashes.sort_unstable();
                 hashes.dedup();
                 let idle = self.idle.iter().any(|rules| {
@@ -195,11 +205,11 @@ impl Reader {
     }
 }
 
-/// The words of `text`, folded, in order: no stems, no parts of identifiers.
+/// The words of `text`, folded, in order, each once: no stems, no parts of identifiers.
 pub(super) fn surface_words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
-    each_word(text, Idle::Unmarked, &mut |word| {
-        if !word.part {
+    each_word(text, Side::Index, &mut |word| {
+        if !word.again {
             words.push(word.text.to_owned());
         }
     });

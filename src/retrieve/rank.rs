@@ -12,9 +12,6 @@ use crate::retrieve::{
 };
 use crate::types::Seq;
 
-/// At most this many languages of a partition are tried for each word of a query.
-const LANGUAGES_MAX: usize = 4;
-
 /// A question none of whose words is known is answered when a piece of a turn is as like it as
 /// this. By all-MiniLM-L6-v2, 99 questions of 100 about another chat stay below 0.29 over one turn,
 /// 0.33 over ten and 0.47 over 400: the largest of more cosines is larger by chance. Three of four
@@ -194,7 +191,7 @@ pub(super) fn languages(partition: &Partition<'_>) -> Vec<(Language, usize)> {
         }
     }
     counts.sort_by_key(|(language, count)| (std::cmp::Reverse(*count), *language));
-    counts.into_iter().filter(|(_, count)| *count > 0).take(LANGUAGES_MAX).collect()
+    counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 /// Leaves in `asked` the terms that the partition has, of a long query only its questions and

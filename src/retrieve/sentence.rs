@@ -3,7 +3,7 @@
 use crate::retrieve::{
     Language, Stem,
     rules::{Rules, WordKind, rules},
-    words::{Idle, each_word},
+    words::{Side, each_word},
 };
 
 /// What the words of a sentence say. Where a language has no table of rule words, no word is a
@@ -47,12 +47,12 @@ impl SentenceReader {
     /// Reads one sentence, in time linear in its length.
     pub fn read(&self, text: &str) -> SentenceWords {
         let mut read = SentenceWords::default();
-        each_word(text, Idle::Marked, &mut |word| {
-            if word.part {
+        each_word(text, Side::Query, &mut |word| {
+            if word.again {
                 return;
             }
             let kind = match self.rules {
-                Some(rules) if !word.pair => rules.kind(word.text),
+                Some(rules) if !word.raw => rules.kind(word.text),
                 _ => WordKind::default(),
             };
             let idle_at = |rules: Option<&Rules>| {
@@ -67,7 +67,7 @@ impl SentenceReader {
             read.number |= word.text.bytes().any(|b| b.is_ascii_digit());
             read.idle += usize::from(idle);
             if !stop && !idle {
-                read.stems.push(self.stem.hash(word));
+                self.stem.each_hash(word, &mut |hash| read.stems.push(hash));
             }
             read.words.push(word.text.to_owned());
         });

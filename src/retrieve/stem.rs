@@ -1,27 +1,64 @@
 //! Words to term hashes.
 
-use rust_stemmers::Stemmer;
+use snowball_stemmers_rs::Stemmer;
 
-use crate::retrieve::{Language, terms::unaccented, words::Word};
+use crate::retrieve::{Language, fold::unaccented, script::Script, words::Word};
 
-/// Makes terms of words, by the stems of one language.
+/// Makes terms of words, by the stems of one language; words in the letters of others get those of
+/// the language that is at home in them.
 pub(super) struct Stem {
-    stemmer: Option<Stemmer>,
+    script: Option<Script>,
+    own: Option<Stemmer>,
+    /// For words in Latin letters.
+    latin: Option<Stemmer>,
 }
 
 impl Stem {
     /// The stems of `language`; words stay whole where it has none.
     pub(super) fn new(language: Language) -> Self {
-        Self { stemmer: language.stemmer() }
+        // A language that is not known is taken for one in Latin letters.
+        let script = language.script().or(Some(Script::Latin));
+        let at_home = if script == Some(Script::Latin) { language } else { Language::English };
+        Self { script, own: language.stemmer(), latin: at_home.stemmer() }
     }
 
-    /// The hash of a word's stem, accents aside.
-    pub(super) fn hash(&self, word: Word<'_>) -> u64 {
-        let Some(stemmer) = self.stemmer.as_ref().filter(|_| !word.pair) else {
-            return hash(word.text);
+    /// Gives the hash of a word's stem, accents aside. Where accents tell a stem apart that lies
+    /// behind them, also that of the word as it is written without; where there are no stems, also
+    /// that of the word with its accents. So either way of writing finds the other, and the same
+    /// way finds it twice.
+    pub(super) fn each_hash(&self, word: Word<'_>, each: &mut dyn FnMut(u64)) {
+        if word.raw {
+            return each(hash(word.text));
+        }
+        if word.text.is_ascii() {
+            return each(match &self.latin {
+                Some(stemmer) => hash(&stemmer.stem(word.text)),
+                None => hash(word.text),
+            });
+        }
+        let of = word.text.chars().find_map(Script::of);
+        let guest = of.and_then(Script::guest).and_then(Language::stemmer);
+        let stemmer = match of {
+            Some(Script::Latin) => self.latin.as_ref(),
+            _ if of == self.script => self.own.as_ref(),
+            _ => guest.as_ref(),
         };
-        let stem = stemmer.stem(word.text);
-        if stem.is_ascii() { hash(&stem) } else { hash(&unaccented(&stem)) }
+        let bare = unaccented(word.text);
+        let Some(stemmer) = stemmer else {
+            each(hash(&bare));
+            if bare != word.text {
+                each(hash(word.text));
+            }
+            return;
+        };
+        let stem = hash(&unaccented(&stemmer.stem(word.text)));
+        each(stem);
+        if bare != word.text {
+            let other = hash(&unaccented(&stemmer.stem(&bare)));
+            if other != stem {
+                each(other);
+            }
+        }
     }
 }
 

@@ -3,18 +3,17 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
 
 use crate::retrieve::{
     Language, Stem,
     passages::passages,
     rules::{Rules, WordKind, rules},
-    words::{Idle, Word, each_word},
+    words::{Side, Word, each_word},
 };
 use crate::types::Turn;
 
 /// The version of analysis: rows that another one made are derived again from the turn.
-pub const ANALYSIS_VERSION: u16 = 2;
+pub const ANALYSIS_VERSION: u16 = 3;
 
 /// A turn says I, my or their like.
 pub(super) const FIRST_PERSON: u8 = 1;
@@ -28,6 +27,10 @@ pub(super) const TIME_WORD: u8 = 8;
 pub(super) const NUMBER: u8 = 16;
 /// A turn has a text, so that there is something to embed.
 pub(super) const HAS_TEXT: u8 = 32;
+/// A turn's language was given, not detected.
+const GIVEN: u8 = 64;
+/// A turn does not show its language: it is too short, or could be several.
+const UNSURE: u8 = 128;
 
 /// The terms of one turn, as they are stored beside it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,27 +50,54 @@ pub(super) struct PassageTerms {
     pub(super) start: u32,
     /// Where it ends.
     pub(super) end: u32,
-    /// How many terms it has, repeats counted.
+    /// How many words it has but stop words, repeats counted.
     pub(super) words: u32,
     /// Each distinct term's hash with its count, by rising hash.
     pub(super) terms: Vec<(u64, u16)>,
 }
 
+impl TurnTerms {
+    /// The language that the turn showed or was given; none: it does not show any.
+    pub(super) fn sure(&self) -> Option<Language> {
+        (self.marks & UNSURE == 0).then_some(self.language)
+    }
+
+    /// Whether [`analyse`] with this language makes these terms.
+    pub fn is_by(&self, language: &str) -> bool {
+        let given = (self.marks & GIVEN != 0).then_some(self.language);
+        given == Language::parse(language)
+    }
+}
+
 /// Derives the terms of a turn from its searchable text.
 ///
 /// `language` is an ISO 639-1 code that the caller knows to be right, or empty: then the text's own
-/// language is detected, and an unsure text in Latin letters is taken for English. Time and space
-/// are linear in the text.
+/// language is detected, and an unsure text is taken for English: [`crate::retrieve::Spoken`] knows
+/// better. Time and space are linear in the text.
 pub fn analyse(turn: &Turn, language: &str) -> TurnTerms {
     analyse_text(&turn.searchable_text(), Language::parse(language))
 }
 
 /// [`analyse`] over a bare text.
 pub(super) fn analyse_text(text: &str, language: Option<Language>) -> TurnTerms {
-    let language = language.or_else(|| Language::detect(text)).unwrap_or_default();
+    if let Some(given) = language {
+        return terms_by(text, given, GIVEN);
+    }
+    match Language::detect(text) {
+        Some(detected) => terms_by(text, detected, 0),
+        None => unsure_terms(text, Language::default()),
+    }
+}
+
+/// The terms of a text that does not show its language, by that of what stands around it.
+pub(super) fn unsure_terms(text: &str, language: Language) -> TurnTerms {
+    terms_by(text, language, UNSURE)
+}
+
+fn terms_by(text: &str, language: Language, mark: u8) -> TurnTerms {
     let rules = rules(language);
     let stem = Stem::new(language);
-    let mut marks = question_marks(text);
+    let mut marks = mark | question_marks(text);
     if !text.trim().is_empty() {
         marks |= HAS_TEXT;
     }
@@ -86,17 +116,18 @@ pub(super) fn passage_terms(
     marks: &mut u8,
 ) -> PassageTerms {
     let mut hashes = Vec::new();
-    each_word(&text[range.clone()], Idle::Unmarked, &mut |word| {
+    let mut words = 0u32;
+    each_word(&text[range.clone()], Side::Index, &mut |word| {
         let kind = match rules {
-            Some(rules) if !word.pair => rules.kind(word.text),
+            Some(rules) if !word.raw => rules.kind(word.text),
             _ => WordKind::default(),
         };
         *marks |= word_marks(word, kind);
         if !kind.is(WordKind::STOP) {
-            hashes.push(stem.hash(word));
+            words = words.saturating_add(1);
+            stem.each_hash(word, &mut |hash| hashes.push(hash));
         }
     });
-    let words = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
     hashes.sort_unstable();
     let terms = hashes
         .chunk_by(|a, b| a == b)
@@ -157,9 +188,4 @@ fn question_marks(text: &str) -> u8 {
         marks |= IS_QUESTION;
     }
     marks
-}
-
-/// The stem of a word, as Latin letters without their accents.
-pub(super) fn unaccented(stem: &str) -> String {
-    stem.nfd().filter(|c| !matches!(c, '\u{300}'..='\u{36f}')).collect()
 }

@@ -1,7 +1,7 @@
 //! A document that is not in the files yet: its terms, searched where they are.
 
 use crate::documents::embedded::segment::Content;
-use crate::retrieve::{Language, document_terms};
+use crate::retrieve::{Language, chunks_terms};
 use crate::types::{Generation, Incarnation};
 
 /// The terms of a document's chunks.
@@ -30,8 +30,7 @@ impl Fresh {
     ) -> Self {
         let mut chunks = Vec::with_capacity(texts.len());
         let mut postings = Vec::new();
-        for (chunk, text) in (0u32..).zip(texts) {
-            let terms = document_terms(text, language);
+        for (chunk, terms) in (0u32..).zip(chunks_terms(texts, language)) {
             chunks.push((terms.words, terms.language));
             let posting = |(hash, count)| Posting { hash, chunk, count };
             postings.extend(terms.terms.into_iter().map(posting));

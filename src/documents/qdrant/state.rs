@@ -24,7 +24,7 @@ use crate::documents::{
     },
 };
 use crate::pool::{Pool, compute};
-use crate::retrieve::{ChunkTerms, Language, TurnVectors, document_terms};
+use crate::retrieve::{ChunkTerms, Language, TurnVectors, chunks_terms};
 use crate::types::{DocumentId, Generation, TenantId};
 
 /// Documents share so many locks; two that share one wait for each other.
@@ -428,9 +428,7 @@ impl State {
         language: String,
     ) -> Result<Vec<ChunkTerms>, Refused> {
         let bytes: usize = texts.iter().map(String::len).sum();
-        let analyse = move || -> Vec<ChunkTerms> {
-            texts.iter().map(|text| document_terms(text, &language)).collect()
-        };
+        let analyse = move || chunks_terms(&texts, &language);
         match bytes < HANDED_BYTES_MIN {
             true => Ok(analyse()),
             false => {

@@ -15,7 +15,7 @@ use crate::documents::{
         ranges::Ranges,
     },
 };
-use crate::retrieve::{Language, document_terms};
+use crate::retrieve::{Language, chunks_terms};
 use crate::types::{DocumentId, Generation, Incarnation, TenantId, Timestamp};
 
 fn place(tenant: &str, collection: u8) -> Place {
@@ -74,7 +74,7 @@ fn a_marker_is_read_as_it_was_written() {
     // A chunk is no marker, and a marker no chunk.
     assert!(points::chunk_key(&marker.point().payload).is_none());
     let entry = entry("d1", 3, &[]);
-    let terms = document_terms("a cat", "en");
+    let terms = chunks_terms(&["a cat".to_owned()], "en").remove(0);
     let chunk = points::chunk(&marker.place, &entry, 4, &terms, &points::labels(&entry));
     assert!(Marker::read(&chunk.payload).is_none());
     assert_eq!(points::chunk_key(&chunk.payload).unwrap().ordinal, 4);
@@ -184,7 +184,8 @@ fn books_count_what_is_whole_and_once() {
 fn calls_are_of_a_bounded_size_and_in_order() {
     let entry = entry("d1", 1, &[]);
     let text = (0..400).map(|word| format!("word{word} ")).collect::<String>();
-    let (terms, labels) = (document_terms(&text, "en"), points::labels(&entry));
+    let (terms, labels) =
+        (chunks_terms(std::slice::from_ref(&text), "en").remove(0), points::labels(&entry));
     let place = place("acme", 1);
     let chunk = |ordinal| points::chunk(&place, &entry, ordinal, &terms, &labels);
     let mut changes = Changes::new(None);

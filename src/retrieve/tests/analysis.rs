@@ -7,13 +7,13 @@ use crate::retrieve::{
     terms::{
         ANALYSIS_VERSION, ENDS_IN_QUESTION, FIRST_PERSON, IS_QUESTION, TIME_WORD, analyse_text,
     },
-    words::{Idle, Word, each_word},
+    words::{Side, Word, each_word},
 };
 
 #[track_caller]
 fn check_words(text: &str, expected: &str) {
     let mut words = Vec::new();
-    each_word(text, Idle::Unmarked, &mut |word| words.push(word.text.to_owned()));
+    each_word(text, Side::Query, &mut |word| words.push(word.text.to_owned()));
     assert_eq!(words.join(" "), expected);
 }
 
@@ -29,7 +29,7 @@ fn words_are_folded_and_cut_at_apostrophes() {
 fn identifiers_are_given_whole_and_in_parts() {
     check_words("parse_header", "parse_header parse header");
     check_words("renderFrame", "renderframe render frame");
-    check_words("std::io and a.b.cd", "std io and a.b.cd cd");
+    check_words("std::io and a.b.cd", "std io std::io and a.b.cd cd");
     check_words("3.14", "3.14");
 }
 
@@ -37,9 +37,10 @@ fn identifiers_are_given_whole_and_in_parts() {
 fn scripts_without_spaces_are_given_in_pairs() {
     check_words("東京都", "東京 京都");
     check_words("猫が好き", "猫 が 好 き");
-    check_words("カメラを買う", "カメラ を 買 う");
+    check_words("カメラを買う", "カメラ カメ メラ を 買 う");
     check_words("한국어", "한국 국어");
     check_words("ab東京", "ab 東京");
+    check_words("กินปู", "กิน นปู");
 }
 
 #[track_caller]
@@ -95,7 +96,7 @@ fn the_analysis_version_is_bound_to_its_output() {
     let terms = analyse_text(text, Some(Language::English));
     let bytes = postcard::to_stdvec(&terms).expect("terms are serialisable");
     let digest = blake3::hash(&bytes).to_hex();
-    assert_eq!((ANALYSIS_VERSION, &digest[..16]), (2, "26a8c81d635c319f"));
+    assert_eq!((ANALYSIS_VERSION, &digest[..16]), (3, "36066b7f8416ca9d"));
     let back: crate::retrieve::TurnTerms = postcard::from_bytes(&bytes).expect("they come back");
     assert_eq!(back, terms);
     assert_eq!(hash("kayak"), 4_989_036_569_934_231_695);
@@ -103,11 +104,33 @@ fn the_analysis_version_is_bound_to_its_output() {
 
 #[test]
 fn stems_lose_their_accents() {
-    let word = |text| Word { text, pair: false, idle: false, part: false };
-    let (french, english) = (Stem::new(Language::French), Stem::new(Language::English));
-    assert_eq!(french.hash(word("cafés")), french.hash(word("cafes")));
-    assert_eq!(english.hash(word("running")), english.hash(word("runs")));
-    assert_eq!(Stem::new(Language::Other).hash(word("runs")), hash("runs"));
+    let hashes = |language, text| {
+        let mut hashes = Vec::new();
+        let word = Word { text, raw: false, idle: false, again: false };
+        Stem::new(language).each_hash(word, &mut |hash| hashes.push(hash));
+        hashes
+    };
+    assert_eq!(hashes(Language::French, "cafés"), hashes(Language::French, "cafes"));
+    assert_eq!(hashes(Language::English, "running"), hashes(Language::English, "runs"));
+    assert_eq!(hashes(Language::Other, "runs"), [hash("runs")]);
+    // Without stems the accents count beside the letters.
+    assert_eq!(hashes(Language::Vietnamese, "phở"), [hash("pho"), hash("phở")]);
+    // The ending stands behind an accent: both stems are there.
+    let without = hashes(Language::Spanish, "habitacion");
+    assert!(hashes(Language::Spanish, "habitación").contains(&without[0]));
+}
+
+#[test]
+fn to_be_found_characters_are_given_alone_too() {
+    let check = |text, expected: &str| {
+        let mut words = Vec::new();
+        each_word(text, Side::Index, &mut |word| words.push(word.text.to_owned()));
+        assert_eq!(words.join(" "), expected);
+    };
+    check("黒猫", "黒猫 黒 猫");
+    check("猫", "猫");
+    check("책을", "책을 책");
+    check("กินปู", "กิน นปู กิ ปู");
 }
 
 #[test]

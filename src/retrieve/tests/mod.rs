@@ -8,7 +8,9 @@ use crate::types::{Role, Seq, Timestamp};
 
 mod analysis;
 mod embedded;
+mod identifiers;
 mod idle;
+mod languages;
 mod meaning;
 mod ranking;
 mod signals;

@@ -34,6 +34,7 @@ mod credentials;
 mod crowd;
 pub mod documents;
 mod editing;
+mod languages;
 mod limits;
 mod models;
 mod overload;
