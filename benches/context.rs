@@ -361,6 +361,7 @@ fn build(model: &Model, format: Format, turns: &[TurnView<'_>], hits: &[context:
         session: Some(0),
         summaries: &[],
         hits,
+        length_price: 1.0,
         retrieved_turns_max: 200,
         documents: &[],
         passages: &[],

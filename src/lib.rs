@@ -17,10 +17,13 @@ pub mod embed;
 pub mod error;
 pub mod extract;
 pub mod memory;
+#[cfg(feature = "fastembed")]
+pub mod onnx;
 pub mod planted;
 pub mod pool;
 pub mod proto;
 pub mod record;
+pub mod rerank;
 pub mod retrieve;
 pub mod sessions;
 pub mod storage;

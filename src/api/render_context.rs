@@ -19,7 +19,8 @@ pub fn context(built: Built, policy_version: u64) -> pb::BuildContextResponse {
     let session = |source: usize| built.sessions[source].to_string();
     let Context { messages, payload_json, .. } = &built.context;
     let account = &built.context;
-    let mut components = components(built.ranked.embedder.as_deref());
+    let by = (built.ranked.embedder.as_deref(), built.reranker.as_deref());
+    let mut components = components(by);
     components.insert("layout".to_owned(), LAYOUT_VERSION.to_string());
     let tokenizer = built.model.tokenizer.key().to_owned();
     components.insert("tokenizer".to_owned(), tokenizer.clone());
@@ -74,6 +75,8 @@ pub fn context(built: Built, policy_version: u64) -> pb::BuildContextResponse {
 
 /// What a search found.
 pub fn found(found: Found, policy_version: u64, explain: bool) -> pb::SearchResponse {
+    let reranker = found.reranker.as_deref().or(found.documents.reranker.as_deref());
+    let components = components((found.embedder.as_deref(), reranker));
     let hits = found.turns.iter().map(|found| {
         let passage = found.hit.passage.clone().unwrap_or(0..0);
         let signals = if explain { found.hit.signals.iter().map(signal).collect() } else { vec![] };
@@ -95,7 +98,7 @@ pub fn found(found: Found, policy_version: u64, explain: bool) -> pb::SearchResp
             ..state(
                 (found.session_change, found.user_change),
                 policy_version,
-                components(found.embedder.as_deref()),
+                components,
                 found.as_of,
             )
         }),
@@ -129,14 +132,16 @@ fn chunk_vectors(coverage: Coverage) -> pb::ChunkCoverage {
     pb::ChunkCoverage { chunks, chunks_embedded }
 }
 
-/// Versions of what took part; `embedder`: the key of the one whose vectors did.
-fn components(embedder: Option<&str>) -> BTreeMap<String, String> {
+/// Versions of what took part; `embedder`: the key of the one whose vectors did; `reranker`: of the
+/// one whose scores did.
+fn components((embedder, reranker): (Option<&str>, Option<&str>)) -> BTreeMap<String, String> {
     let mut components = BTreeMap::from([
         ("analysis".to_owned(), ANALYSIS_VERSION.to_string()),
         ("retrieval".to_owned(), RETRIEVAL_VERSION.to_string()),
         ("summarizer".to_owned(), SUMMARIZER_VERSION.to_string()),
     ]);
     components.extend(embedder.map(|key| ("embedder".to_owned(), key.to_owned())));
+    components.extend(reranker.map(|key| ("reranker".to_owned(), key.to_owned())));
     components
 }
 
@@ -297,6 +302,7 @@ fn degraded(degraded: &[Degraded]) -> Vec<i32> {
         Degraded::Language => pb::Degradation::Language.into(),
         Degraded::Documents => pb::Degradation::Documents.into(),
         Degraded::IndexLag => pb::Degradation::IndexLag.into(),
+        Degraded::Rerank => pb::Degradation::Rerank.into(),
     };
     degraded.iter().map(name).collect()
 }

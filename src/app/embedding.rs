@@ -11,6 +11,7 @@ use crate::embed::{
     builtin::MiniLm,
     cache::VectorCache,
     http::{Http, HttpOptions, probe},
+    table::StaticTable,
 };
 use crate::memory::{Space, Spaces};
 use crate::storage::Store;
@@ -24,11 +25,11 @@ pub(super) const PROBE_MAX: Duration = Duration::from_secs(10);
 
 /// The embedders that the settings name, with where their vectors lie.
 pub(super) async fn spaces(
-    settings: &Embedding,
+    settings: &Settings,
     store: &dyn Store,
 ) -> Result<Arc<Spaces>, StartError> {
-    let model = embedder(settings, &settings.model).await?;
-    let next = match &settings.next {
+    let model = embedder(settings, &settings.embedding.model).await?;
+    let next = match &settings.embedding.next {
         Some(next) => embedder(settings, next).await?,
         None => None,
     };
@@ -44,26 +45,59 @@ pub(super) async fn spaces(
 
 /// The embedder of a name.
 async fn embedder(
-    settings: &Embedding,
+    settings: &Settings,
     model: &EmbeddingModel,
 ) -> Result<Option<Arc<dyn Embedder>>, StartError> {
+    if let EmbeddingModel::Http(model) = model {
+        let made = http(&settings.embedding, model).await.map_err(StartError::Embedder)?;
+        return kept(made, &settings.embedding).await.map(Some);
+    }
+    // Its metrics are there from the start; a model on a server notes them itself.
+    drop(EmbedderMeter::new(model.name()));
     match model {
-        EmbeddingModel::Http(model) => {
-            let made = http(settings, model).await.map_err(StartError::Embedder)?;
-            return kept(made, settings).await.map(Some);
+        EmbeddingModel::None => Ok(None),
+        EmbeddingModel::Hashed => Ok(Some(Arc::new(Hashed::long()))),
+        // To keep its vectors costs more than to make them.
+        EmbeddingModel::Static => {
+            Ok(Some(Arc::new(started(threads(settings), StaticTable::start).await?)))
         }
-        other => drop(EmbedderMeter::new(other.name())),
+        EmbeddingModel::MiniLm | EmbeddingModel::Http(_) => {
+            kept(started(threads(settings), MiniLm::start).await?, &settings.embedding)
+                .await
+                .map(Some)
+        }
+        EmbeddingModel::FastEmbed(name) => fastembed(settings, name).await.map(Some),
     }
-    match model {
-        EmbeddingModel::None => return Ok(None),
-        EmbeddingModel::Hashed => return Ok(Some(Arc::new(Hashed::long()))),
-        EmbeddingModel::MiniLm | EmbeddingModel::Http(_) => {}
-    }
+}
+
+/// How many threads embed turns, and rerank; where it is not said, one for every two cores.
+pub(super) fn threads(settings: &Settings) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if settings.threads == 0 { cores.div_ceil(2) } else { settings.threads };
-    let started = tokio::task::spawn_blocking(move || MiniLm::start(threads)).await;
-    let minilm = started.expect("starting does not panic").map_err(StartError::Embedder)?;
-    kept(minilm, settings).await.map(Some)
+    if settings.embedding.threads == 0 { cores.div_ceil(2) } else { settings.embedding.threads }
+}
+
+/// A model in this process on so many threads.
+async fn started<E: Embedder>(
+    threads: usize,
+    start: fn(usize) -> Result<E, EmbedError>,
+) -> Result<E, StartError> {
+    let started = tokio::task::spawn_blocking(move || start(threads)).await;
+    started.expect("starting does not panic").map_err(StartError::Embedder)
+}
+
+/// A model of fastembed's.
+#[cfg(feature = "fastembed")]
+async fn fastembed(settings: &Settings, name: &str) -> Result<Arc<dyn Embedder>, StartError> {
+    let (of, name) = (settings.clone(), name.to_owned());
+    let start = move || super::fastembed::start(&of, &name, threads(&of));
+    let started = tokio::task::spawn_blocking(start).await.expect("starting does not panic");
+    kept(started.map_err(StartError::Embedder)?, &settings.embedding).await
+}
+
+#[cfg(not(feature = "fastembed"))]
+async fn fastembed(_: &Settings, name: &str) -> Result<Arc<dyn Embedder>, StartError> {
+    let why = format!("`{name}`: this program was built without the feature `fastembed`");
+    Err(StartError::Embedder(EmbedError::Model { why }))
 }
 
 /// An embedder, over the folder of vectors of an evaluation, if there is one.

@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::documents::IndexError;
 use crate::embed::EmbedError;
 use crate::error::Failure;
+use crate::rerank::RerankError;
 use crate::storage::{StoreError, disk::OpenError};
 use crate::telemetry::ExportError;
 
@@ -46,6 +47,9 @@ pub enum StartError {
     /// The embedder cannot be had.
     #[error("cannot start the embedder")]
     Embedder(#[source] EmbedError),
+    /// The reranker cannot be had.
+    #[error("cannot start the reranker")]
+    Reranker(#[source] RerankError),
     /// The index of documents cannot be opened.
     #[error("cannot open the index of documents")]
     Index(#[source] IndexError),

@@ -7,9 +7,12 @@ mod doctor;
 mod documents;
 mod embedding;
 mod error;
+#[cfg(feature = "fastembed")]
+mod fastembed;
 mod limits;
 mod metrics;
 mod reindex;
+mod reranking;
 mod secrets;
 mod server;
 mod tasks;
@@ -80,8 +83,12 @@ pub async fn start(settings: &Settings) -> Result<Running, StartError> {
     let erased_after = settings.erase_after_hours.map(|h| Duration::from_secs(3_600) * h);
     let mut memory = Memory::new(store.clone(), clock, chance, partitions, &secret)
         .with_sessions_max(settings.limits.tenant_sessions)
-        .with_files_erased_after(erased_after);
-    let spaces = embedding::spaces(&settings.embedding, store.as_ref()).await?;
+        .with_files_erased_after(erased_after)
+        .with_weights(settings.weights);
+    let spaces = embedding::spaces(settings, store.as_ref()).await?;
+    if let Some(reranker) = reranking::reranker(settings).await? {
+        memory = memory.with_reranker(reranker, settings.retrieval.reranker_candidates, &secret);
+    }
     if let Ok(program) = std::env::current_exe() {
         memory = memory.with_pdf_reader(program);
     }

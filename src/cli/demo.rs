@@ -4,7 +4,12 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use crate::cli::{Client, Error, Output, import, local::LocalServer, render, wire::parse_time};
+use crate::cli::{
+    Client, Error, Output, import,
+    local::{LocalServer, Wishes},
+    render,
+    wire::parse_time,
+};
 use crate::proto::{json_of, v1};
 
 /// The conversation: JSON Lines of turns, written for this.
@@ -39,7 +44,7 @@ pub struct DemoArgs {
 
 /// Plays the conversation, asks, and writes what came back.
 pub(super) async fn run(args: &DemoArgs, output: Output) -> Result<(), Error> {
-    let (server, client) = LocalServer::start(None, None).await?;
+    let (server, client) = LocalServer::start(Wishes::default()).await?;
     let done = play(args, output, &server, client).await;
     server.stop().await?;
     done

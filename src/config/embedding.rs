@@ -1,20 +1,29 @@
 //! What embeds turns, chunks and questions, and what it needs.
 
+mod fastembed;
 mod http;
 
 use std::path::PathBuf;
 
 use crate::config::{Reader, number};
+pub use fastembed::{FastEmbedSettings, PoolingSetting};
 pub use http::HttpSettings;
 
 /// The most threads that embed: each holds some megabytes, and more than cores gain nothing.
 const THREADS_MAX: usize = 64;
+
+/// What stands before the name of a model of fastembed's.
+const FASTEMBED: &str = "fastembed:";
 
 /// What embeds turns and questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EmbeddingModel {
     /// all-MiniLM-L6-v2 in the process.
     MiniLm,
+    /// A table distilled from it: microseconds a text, and less found.
+    Static,
+    /// A model of fastembed's zoo by its name or its repository, or one in a folder.
+    FastEmbed(String),
     /// Words by their hashes, as long as vectors of MiniLM and made in no time: for benchmarks. No
     /// list of settings names it, since what it finds is of no use.
     Hashed,
@@ -29,6 +38,8 @@ impl EmbeddingModel {
     pub fn name(&self) -> &'static str {
         match self {
             Self::MiniLm => "minilm",
+            Self::Static => "static",
+            Self::FastEmbed(_) => "fastembed",
             Self::Hashed => "hashed",
             Self::Http(_) => "http",
             Self::None => "none",
@@ -45,6 +56,8 @@ pub struct Embedding {
     pub next: Option<EmbeddingModel>,
     /// How many threads embed turns; 0: one for every two cores.
     pub threads: usize,
+    /// What a model of fastembed's needs.
+    pub fastembed: FastEmbedSettings,
     /// The server, where the model is on one.
     pub http: HttpSettings,
     /// How much memory vectors that were made may take, in bytes.
@@ -72,19 +85,26 @@ impl Embedding {
                 .unwrap_or_default(),
             cache_disk_bytes: read.value("embedding.cache.disk_bytes", number).unwrap_or_default(),
             threads: read.value("embedding.threads", threads).unwrap_or_default(),
+            fastembed: FastEmbedSettings::read(read),
             kept_in: None,
         }
     }
 }
 
 fn model(text: &str) -> Result<EmbeddingModel, String> {
+    if let Some(name) = text.strip_prefix(FASTEMBED).filter(|name| !name.is_empty()) {
+        return Ok(EmbeddingModel::FastEmbed(name.to_owned()));
+    }
     match text {
         "minilm" => Ok(EmbeddingModel::MiniLm),
+        "static" => Ok(EmbeddingModel::Static),
         "none" => Ok(EmbeddingModel::None),
         "hashed" => Ok(EmbeddingModel::Hashed),
         _ => match text.strip_prefix("http:").filter(|name| http::is_name(name)) {
             Some(name) => Ok(EmbeddingModel::Http(name.to_owned())),
-            None => Err("must be `minilm`, `http:MODEL` or `none`".into()),
+            None => {
+                Err("must be `minilm`, `static`, `fastembed:NAME`, `http:MODEL` or `none`".into())
+            }
         },
     }
 }

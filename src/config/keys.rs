@@ -96,7 +96,9 @@ pub const KEYS: &[Key] = &[
         env: "KEEPSAKE_EMBEDDING_MODEL",
         default: Some("minilm"),
         is_text: true,
-        doc: "What embeds: `minilm` (built in), `http:MODEL` (a server), or `none` (words alone).",
+        doc: "What embeds: `minilm` or `static` (built in; this one faster, finds less), \
+              `fastembed:NAME` (of its zoo, or a folder), \
+              `http:MODEL` (on a server), or `none` (words alone).",
     },
     Key {
         path: "embedding.next",
@@ -111,6 +113,41 @@ pub const KEYS: &[Key] = &[
         default: Some("0"),
         is_text: false,
         doc: "How many threads embed turns; 0: one for every two cores. Questions have one more.",
+    },
+    Key {
+        path: "embedding.fastembed.pooling",
+        env: "KEEPSAKE_EMBEDDING_FASTEMBED_POOLING",
+        default: None,
+        is_text: true,
+        doc: "How vectors of tokens become one, `mean` or `cls`; else as its authors say.",
+    },
+    Key {
+        path: "embedding.fastembed.max_tokens",
+        env: "KEEPSAKE_EMBEDDING_FASTEMBED_MAX_TOKENS",
+        default: Some("0"),
+        is_text: false,
+        doc: "How many tokens of a text count; 0: what the model takes, 512 at most.",
+    },
+    Key {
+        path: "embedding.fastembed.query_prefix",
+        env: "KEEPSAKE_EMBEDDING_FASTEMBED_QUERY_PREFIX",
+        default: None,
+        is_text: true,
+        doc: "What is put before questions; else what the model's authors say.",
+    },
+    Key {
+        path: "embedding.fastembed.passage_prefix",
+        env: "KEEPSAKE_EMBEDDING_FASTEMBED_PASSAGE_PREFIX",
+        default: None,
+        is_text: true,
+        doc: "What is put before turns and chunks; else what the model's authors say.",
+    },
+    Key {
+        path: "embedding.fastembed.languages",
+        env: "KEEPSAKE_EMBEDDING_FASTEMBED_LANGUAGES",
+        default: None,
+        is_text: true,
+        doc: "The languages that it knows (`en,de`), `*` for all; else as its authors say.",
     },
     Key {
         path: "embedding.cache.memory_bytes",
@@ -188,6 +225,42 @@ pub const KEYS: &[Key] = &[
         default: Some("4"),
         is_text: false,
         doc: "How many requests are under way at a time; questions have one more.",
+    },
+    Key {
+        path: "retrieval.reranker",
+        env: "KEEPSAKE_RETRIEVAL_RERANKER",
+        default: Some("none"),
+        is_text: true,
+        doc: "What reads again what was found first: `fastembed:NAME` (of its zoo, or a folder) or \
+              `none`.",
+    },
+    Key {
+        path: "retrieval.reranker_candidates",
+        env: "KEEPSAKE_RETRIEVAL_RERANKER_CANDIDATES",
+        default: Some("24"),
+        is_text: false,
+        doc: "How many turns, and how many chunks, it reads at the most, 2 to 200.",
+    },
+    Key {
+        path: "onnx.library",
+        env: "KEEPSAKE_ONNX_LIBRARY",
+        default: None,
+        is_text: true,
+        doc: "ONNX Runtime (1.24 or later), its file or its folder; else it is looked for.",
+    },
+    Key {
+        path: "onnx.models",
+        env: "KEEPSAKE_ONNX_MODELS",
+        default: None,
+        is_text: true,
+        doc: "Where models that were fetched are kept; else in `models` of the data folder.",
+    },
+    Key {
+        path: "onnx.offline",
+        env: "KEEPSAKE_ONNX_OFFLINE",
+        default: Some("false"),
+        is_text: false,
+        doc: "Whether a model that is not there is refused in place of fetched.",
     },
     Key {
         path: "documents.engine",

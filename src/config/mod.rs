@@ -7,19 +7,25 @@ mod embedding;
 mod keys;
 mod layers;
 mod limits;
+mod onnx;
+mod retrieval;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::retrieve::Weights;
+
 /// The longest time for files to hold something that was deleted: a year.
 const ERASE_AFTER_HOURS_MAX: u32 = 366 * 24;
 
 pub use documents::{DocumentEngine, Documents, QdrantSettings, Secret};
-pub use embedding::{Embedding, EmbeddingModel, HttpSettings};
+pub use embedding::{Embedding, EmbeddingModel, FastEmbedSettings, HttpSettings, PoolingSetting};
 pub use keys::{KEYS, Key};
 pub use layers::{Layers, Mistake, Origin};
 pub use limits::Limits;
+pub use onnx::OnnxSettings;
+pub use retrieval::{RerankerModel, Retrieval};
 
 /// Which engine keeps the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +97,10 @@ pub struct Settings {
     pub partitions_bytes: u64,
     /// How turns and questions are embedded.
     pub embedding: Embedding,
+    /// What retrieval has besides.
+    pub retrieval: Retrieval,
+    /// Where ONNX Runtime and its models are.
+    pub onnx: OnnxSettings,
     /// What finds documents.
     pub documents: Documents,
     /// How many calls are taken at a time.
@@ -105,6 +115,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged, as `tracing` filters are written.
     pub log_filter: String,
+    /// What signals count in retrieval. No key sets it: evaluations do.
+    pub weights: Weights,
 }
 
 impl Settings {
@@ -131,6 +143,8 @@ impl Settings {
             erase_after_hours: read.value("storage.erase_after_hours", hours).flatten(),
             partitions_bytes: read.value("cache.partitions_bytes", number).unwrap_or_default(),
             embedding: Embedding::read(&mut read),
+            retrieval: Retrieval::read(&mut read),
+            onnx: OnnxSettings::read(&mut read),
             documents: Documents::read(&mut read),
             limits: Limits::read(&mut read),
             dev_key: read.value("auth.dev_key", boolean).unwrap_or_default(),
@@ -138,6 +152,7 @@ impl Settings {
             traces: collector.map(|endpoint| Traces { endpoint, sample_ratio }),
             log_format: read.value("log.format", log_format).unwrap_or(LogFormat::Text),
             log_filter: read.value("log.filter", log_filter).unwrap_or_default(),
+            weights: Weights::DEFAULT,
         };
         if cert.is_some() != key.is_some() {
             let missing = if cert.is_some() { "tls.key" } else { "tls.cert" };

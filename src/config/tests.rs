@@ -2,7 +2,10 @@
 
 use expect_test::expect_file;
 
-use crate::config::{KEYS, Layers, Mistake, Settings, print};
+use crate::config::{
+    EmbeddingModel, FastEmbedSettings, KEYS, Layers, Mistake, PoolingSetting, RerankerModel,
+    Settings, print,
+};
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -167,9 +170,61 @@ fn a_model_on_a_server_needs_a_url_and_one_key_at_the_most() {
         "[embedding]\nmodel = 'http:'\n[embedding.http]\nbatch_texts = 0\ntimeout_ms = 0",
         &[],
         &[
-            "`embedding.model` (file) must be `minilm`, `http:MODEL` or `none`",
+            "`embedding.model` (file) must be `minilm`, `static`, `fastembed:NAME`, `http:MODEL` \
+             or `none`",
             "`embedding.http.batch_texts` (file) must be 1 to 2048",
             "`embedding.http.timeout_ms` (file) must be 1 to 600000",
+        ],
+    );
+}
+
+#[test]
+fn a_model_of_fastembed_has_a_name_and_is_run_as_it_is_told() {
+    let file = "[embedding]\nmodel = 'fastembed:/srv/mine'\nnext = 'fastembed:BGEM3'\n\
+        [embedding.fastembed]\npooling = 'cls'\nquery_prefix = ''\nlanguages = 'en, de'\n\
+        [onnx]\nlibrary = '/opt/libonnxruntime.so'\noffline = true";
+    let settings = Settings::resolve(&Layers::default().with_file(file)).unwrap();
+    let (embedding, onnx) = (settings.embedding, settings.onnx);
+    assert_eq!(embedding.model, EmbeddingModel::FastEmbed("/srv/mine".to_owned()));
+    assert_eq!(embedding.next, Some(EmbeddingModel::FastEmbed("BGEM3".to_owned())));
+    let told = FastEmbedSettings {
+        pooling: Some(PoolingSetting::Cls),
+        query_prefix: Some(String::new()),
+        languages: Some(vec!["en".to_owned(), "de".to_owned()]),
+        ..FastEmbedSettings::default()
+    };
+    assert_eq!(embedding.fastembed, told);
+    assert!(onnx.offline && onnx.models.is_none() && onnx.library.is_some());
+    check(
+        "[embedding]\nmodel = 'fastembed:'\n[embedding.fastembed]\npooling = 'max'\n\
+         max_tokens = 1\nlanguages = 'English'\n[onnx]\nlibrary = ''",
+        &[],
+        &[
+            "`embedding.model` (file) must be `minilm`, `static`, `fastembed:NAME`, `http:MODEL` \
+             or `none`",
+            "`embedding.fastembed.pooling` (file) must be `mean` or `cls`",
+            "`embedding.fastembed.max_tokens` (file) must be 0, or 2 to 8192",
+            "`embedding.fastembed.languages` (file) must be codes of two letters with commas \
+             between (`en,de`), or `*`",
+            "`onnx.library` (file) must not be empty",
+        ],
+    );
+}
+
+#[test]
+fn a_reranker_is_one_of_fastembed_or_none() {
+    let told =
+        |file: &str| Settings::resolve(&Layers::default().with_file(file)).unwrap().retrieval;
+    assert_eq!(told("").reranker, RerankerModel::None);
+    let retrieval = told("[retrieval]\nreranker = 'fastembed:/srv/mine'");
+    assert_eq!(retrieval.reranker, RerankerModel::FastEmbed("/srv/mine".to_owned()));
+    assert_eq!(retrieval.reranker_candidates, 24);
+    check(
+        "[retrieval]\nreranker = 'fastembed:'\nreranker_candidates = 1",
+        &[],
+        &[
+            "`retrieval.reranker` (file) must be `fastembed:NAME` or `none`",
+            "`retrieval.reranker_candidates` (file) must be 2 to 200",
         ],
     );
 }

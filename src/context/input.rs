@@ -137,6 +137,9 @@ pub struct Input<'a> {
     pub summaries: &'a [SummaryView<'a>],
     /// What retrieval found, best first.
     pub hits: &'a [Hit],
+    /// By how much the score of a hit must be above that of another to be worth e times the tokens,
+    /// at least 0; 0: hits are taken by score alone.
+    pub length_price: f64,
     /// The most turns taken from `hits`.
     pub retrieved_turns_max: u32,
     /// The documents that the passages are from.

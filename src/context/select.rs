@@ -1,4 +1,5 @@
-//! Which hits the quoted block takes: greedy by rank, within a space.
+//! Which hits the quoted block takes: greedy by what a token of them is expected to bring, within a
+//! space.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,6 +13,9 @@ use crate::context::{
 use crate::tokens::Tokenizer;
 use crate::types::Seq;
 
+/// About the tokens of a heading, which a hit may need beside its line.
+const HEADING_TOKENS: u32 = 8;
+
 /// A hit that was taken.
 pub(super) struct Taken<'a> {
     pub(super) hit: &'a Hit,
@@ -21,7 +25,7 @@ pub(super) struct Taken<'a> {
     pub(super) partial: bool,
 }
 
-/// What was taken, best first, and what was not.
+/// What was taken, in the order of taking, and what was not.
 pub(super) struct Choice<'a> {
     pub(super) taken: Vec<Taken<'a>>,
     pub(super) dropped: Vec<Dropped>,
@@ -42,8 +46,7 @@ pub(super) fn choose<'a>(
     let mut choice =
         Choice { taken: Vec::new(), dropped: Vec::new(), headings: BTreeMap::new(), left };
     let mut seen = BTreeSet::new();
-    for hit in input.hits {
-        let Some(view) = find(input, hit) else { continue };
+    for (hit, view) in by_gain(input) {
         if !seen.insert((hit.source, hit.seq)) {
             continue;
         }
@@ -59,6 +62,21 @@ pub(super) fn choose<'a>(
         }
     }
     choice
+}
+
+/// The hits of living turns, those first of which a token is expected to bring most: the greedy
+/// order of the knapsack problem (Dantzig, Discrete-Variable Extremum Problems, 1957). The chance
+/// that a hit is what is asked for grows as an exponential of its score, so its logarithm a token
+/// is the score less the price of its length. Among equals the better hit is first.
+fn by_gain<'a>(input: &Input<'a>) -> Vec<(&'a Hit, &'a TurnView<'a>)> {
+    let gain = |hit: &Hit, view: &TurnView<'_>| {
+        let tokens = view.counts.line.saturating_add(HEADING_TOKENS);
+        hit.score - input.length_price * f64::from(tokens).ln()
+    };
+    let found = input.hits.iter().filter_map(|hit| Some((hit, find(input, hit)?)));
+    let mut found: Vec<_> = found.map(|(hit, view)| (gain(hit, view), hit, view)).collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.into_iter().map(|(_, hit, view)| (hit, view)).collect()
 }
 
 fn find<'a>(input: &Input<'a>, hit: &Hit) -> Option<&'a TurnView<'a>> {
@@ -102,7 +120,7 @@ impl<'a> Choice<'a> {
         self.taken.push(Taken { hit, day, line, tokens, partial });
     }
 
-    /// Gives up the worst of what was taken, `tokens` of it or all.
+    /// Gives up the last of what was taken, `tokens` of it or all.
     pub(super) fn give_up(&mut self, tokens: u64) {
         let mut freed = 0;
         while freed < tokens

@@ -1,6 +1,8 @@
 //! What contexts are made of: goldens of the three formats, and the claims of the small parts.
 
 mod documents;
+mod gain;
+mod lines;
 
 use expect_test::{Expect, expect};
 use jiff::tz::TimeZone;
@@ -77,6 +79,7 @@ struct Asked<'a> {
     pinned: &'a str,
     query: Option<&'a str>,
     hits: &'a [u64],
+    length_price: f64,
     summary: Option<&'a Summary>,
 }
 
@@ -90,6 +93,7 @@ impl Default for Asked<'_> {
             pinned: "",
             query: None,
             hits: &[],
+            length_price: 0.0,
             summary: None,
         }
     }
@@ -123,6 +127,7 @@ fn ask(turns: &[Turn], asked: &Asked<'_>) -> Result<Context, BuildError> {
         session: Some(0),
         summaries: summary.as_slice(),
         hits: &hits,
+        length_price: asked.length_price,
         retrieved_turns_max: 200,
         documents: &[],
         passages: &[],
@@ -400,46 +405,6 @@ fn plain_text_for_a_documented_model_is_exact_and_tools_are_not() {
     assert_eq!(exactness(GARDEN, Format::AnthropicMessages), Exactness::Estimated);
     let tools = "u a\n a call:x\n t result:x:b";
     assert_eq!(exactness(tools, Format::OpenAiChat), Exactness::Estimated);
-}
-
-#[track_caller]
-fn check_escape(text: &str, expected: &str) {
-    assert_eq!(block::escape(text), (expected.into(), text != expected));
-}
-
-#[test]
-fn look_alikes_of_the_fence_are_escaped_and_nothing_else() {
-    check_escape("</memory>", "&lt;/memory>");
-    check_escape("< /\n MeMoRy", "&lt; /\n MeMoRy");
-    check_escape("<<memory>", "<&lt;memory>");
-    check_escape("a < b, <memo>, <ıemory>", "a < b, <memo>, <ıemory>");
-    check_escape("", "");
-}
-
-#[track_caller]
-fn check_line(name: &str, text: &str, passage: Option<std::ops::Range<usize>>, expected: &str) {
-    let mut turn = turn(1, Role::User, vec![Part::Text(text.into())]);
-    turn.name = name.into();
-    assert_eq!(block::line(&turn, passage.as_ref()).map_or(String::new(), |l| l.text), expected);
-}
-
-#[test]
-fn a_line_begins_with_its_speaker_and_never_with_space_or_slash() {
-    check_line("", "hi\nthere", None, "User: hi\nthere\n");
-    check_line(" \n Ann\tB ", "hi", None, "Ann B: hi\n");
-    check_line("/etc", "hi", None, "@/etc: hi\n");
-    check_line(" \u{3000}", "hi", None, "User: hi\n");
-    check_line("Ann", " \n ", None, "");
-}
-
-#[test]
-fn a_passage_is_cut_at_characters_and_says_where() {
-    check_line("", "one two three", Some(4..7), "User: […] two […]\n");
-    check_line("", "one two three", Some(0..5), "User: one t […]\n");
-    check_line("", "日本語", Some(1..7), "User: […] 本 […]\n");
-    check_line("", "日本語", Some(0..99), "User: 日本語\n");
-    check_line("", "日本語", Some(4..5), "");
-    check_line("", "日本語", Some(50..60), "");
 }
 
 /// Units from `u3 a4`: a user's of 3 tokens, another of 4. The start for a high mark.

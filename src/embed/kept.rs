@@ -12,10 +12,12 @@ use crate::embed::{EmbedError, Embedder, Urgency};
 
 const HASH_BYTES: usize = 32;
 
+type Hash = [u8; HASH_BYTES];
+
 /// An embedder over another one. The folder holds one file for each key: `HASH.vectors`, records of
-/// a text's hash (32 bytes, BLAKE3) and its numbers (f32, little endian). A record that was cut off
-/// at the end is dropped. One process at a time may use a folder. What is kept outlives what was
-/// erased elsewhere: for evaluations, not for serving.
+/// a text's hash (32 bytes, BLAKE3; keyed for questions that are told apart) and its numbers (f32,
+/// little endian). A record that was cut off at the end is dropped. One process at a time may use a
+/// folder. What is kept outlives what was erased elsewhere: for evaluations, not for serving.
 pub struct Kept<E> {
     inner: E,
     path: PathBuf,
@@ -24,7 +26,7 @@ pub struct Kept<E> {
 
 struct State {
     file: File,
-    known: HashMap<[u8; HASH_BYTES], Vec<f32>>,
+    known: HashMap<Hash, Vec<f32>>,
 }
 
 impl<E: Embedder> Kept<E> {
@@ -40,28 +42,31 @@ impl<E: Embedder> Kept<E> {
         Ok(Self { inner, path, state: Mutex::new(state) })
     }
 
-    /// The vectors that are kept, and the places and texts of those that are not.
-    fn known(&self, texts: &[String]) -> (Vec<Option<Vec<f32>>>, Vec<usize>) {
+    /// Names what is kept of a text.
+    fn hash(&self, urgency: Urgency, text: &str) -> Hash {
+        match urgency == Urgency::Query && self.inner.tells_questions_apart() {
+            true => *blake3::keyed_hash(&[b'?'; HASH_BYTES], text.as_bytes()).as_bytes(),
+            false => *blake3::hash(text.as_bytes()).as_bytes(),
+        }
+    }
+
+    /// The vectors that are kept, and the places of those that are not.
+    fn known(&self, hashes: &[Hash]) -> (Vec<Option<Vec<f32>>>, Vec<usize>) {
         let state = self.state.lock().expect("no holder panics");
-        let known = texts.iter().map(|text| state.known.get(&hash(text)).cloned());
-        let known: Vec<_> = known.collect();
-        let missing = (0..texts.len()).filter(|at| known[*at].is_none()).collect();
+        let known: Vec<_> = hashes.iter().map(|hash| state.known.get(hash).cloned()).collect();
+        let missing = (0..hashes.len()).filter(|at| known[*at].is_none()).collect();
         (known, missing)
     }
 
-    fn keep(&self, text: &str, vector: &[f32]) -> Result<(), EmbedError> {
-        let mut record = hash(text).to_vec();
+    fn keep(&self, hash: Hash, vector: &[f32]) -> Result<(), EmbedError> {
+        let mut record = hash.to_vec();
         record.extend(vector.iter().flat_map(|x| x.to_le_bytes()));
         let mut state = self.state.lock().expect("no holder panics");
-        if state.known.insert(hash(text), vector.to_vec()).is_none() {
+        if state.known.insert(hash, vector.to_vec()).is_none() {
             state.file.write_all(&record).map_err(|source| kept(&self.path, source))?;
         }
         Ok(())
     }
-}
-
-fn hash(text: &str) -> [u8; HASH_BYTES] {
-    *blake3::hash(text.as_bytes()).as_bytes()
 }
 
 fn kept(path: &Path, source: io::Error) -> EmbedError {
@@ -100,16 +105,21 @@ impl<E: Embedder> Embedder for Kept<E> {
         self.inner.covers(language)
     }
 
+    fn tells_questions_apart(&self) -> bool {
+        self.inner.tells_questions_apart()
+    }
+
     async fn embed(
         &self,
         urgency: Urgency,
         texts: Vec<String>,
     ) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let (mut vectors, missing) = self.known(&texts);
+        let hashes: Vec<Hash> = texts.iter().map(|text| self.hash(urgency, text)).collect();
+        let (mut vectors, missing) = self.known(&hashes);
         if !missing.is_empty() {
             let wanted = missing.iter().map(|at| texts[*at].clone()).collect();
             for (at, vector) in missing.iter().zip(self.inner.embed(urgency, wanted).await?) {
-                self.keep(&texts[*at], &vector)?;
+                self.keep(hashes[*at], &vector)?;
                 vectors[*at] = Some(vector);
             }
         }

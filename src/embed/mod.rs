@@ -1,15 +1,19 @@
 //! What turns text into vectors, as a port: a model in the process, one on a server, or one for
 //! tests.
 //! In: texts. Out: one vector of length 1 for each, in their order, or why there is none.
-//! Invariant: the same text has the same vector every time, whoever asks and however many do.
+//! Invariant: the same text has the same vector every time, whoever asks and however many do; of a
+//! model that takes texts together, but for rounding.
 
 pub mod builtin;
 pub mod cache;
+#[cfg(feature = "fastembed")]
+pub mod fastembed;
 mod hashed;
 pub mod http;
 mod kept;
 mod scripted;
 mod spent;
+pub mod table;
 mod threads;
 
 use std::path::PathBuf;
@@ -84,6 +88,12 @@ pub trait Embedder: Send + Sync + 'static {
 
     /// Whether it understands a language, by its ISO 639-1 code (`en`).
     fn covers(&self, language: &str) -> bool;
+
+    /// Whether a text has another vector as a question ([`Urgency::Query`]) than as what is
+    /// searched.
+    fn tells_questions_apart(&self) -> bool {
+        false
+    }
 
     /// Gives one vector of length 1 a text, in their order. A text without anything to embed, the
     /// empty one included, has a vector of length 1 too. A long text counts up to a limit of the

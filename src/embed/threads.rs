@@ -1,9 +1,10 @@
-//! Threads that embed texts one by one: those for turns, and one for questions.
+//! Threads that embed texts: those for turns, and one for questions. What waits goes through a
+//! model in batches, whoever asked, where the model gains by it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
@@ -14,7 +15,28 @@ pub const QUERIES_MAX: usize = 64;
 /// How many texts of turns wait at the most: some commits' worth, a few megabytes.
 pub const BACKGROUND_MAX: usize = 1_024;
 
+/// What became of one text.
 type Made = Result<Vec<f32>, EmbedError>;
+/// What became of a batch: a vector for each text, in their order, or why there are none.
+pub(super) type Batched = Result<Vec<Vec<f32>>, EmbedError>;
+
+/// What goes through a model at once, at the most; one text always does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batch {
+    /// How many texts.
+    pub(super) texts: usize,
+    /// How many bytes, all texts counted as long as the longest: so they are computed.
+    pub(super) bytes: usize,
+}
+
+impl Batch {
+    /// One text after the other.
+    pub(super) const ONE: Self = Self { texts: 1, bytes: 0 };
+
+    fn takes(self, texts: usize, longest: usize) -> bool {
+        texts <= self.texts && texts * longest <= self.bytes
+    }
+}
 
 /// One text that waits, and where its vector goes.
 struct Waiting {
@@ -42,29 +64,37 @@ impl Shared {
     }
 }
 
-/// The threads. They end once this is dropped.
+/// The threads. Dropping this waits until they have ended, which they do after what is going
+/// through a model: none is left in a library that goes with the process.
 pub(super) struct Threads {
     shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
-    /// Starts `background` threads for turns and one for questions; `make` gives each its means.
-    pub(super) fn start<E>(background: usize, make: impl Fn() -> E) -> Result<Self, EmbedError>
+    /// Starts `background` threads for turns and one for questions; `make` gives each its means,
+    /// which take a batch. A question goes alone.
+    pub(super) fn start<E>(
+        background: usize,
+        batch: Batch,
+        mut make: impl FnMut(Urgency) -> E,
+    ) -> Result<Self, EmbedError>
     where
-        E: Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + 'static,
+        E: FnMut(&[String]) -> Batched + Send + 'static,
     {
-        let threads = Self { shared: Arc::new(Shared::default()) };
+        let mut threads = Self { shared: Arc::new(Shared::default()), threads: Vec::new() };
         let turns = (0..background).map(|_| Urgency::Background);
         for urgency in turns.chain([Urgency::Query]) {
-            let (shared, embed) = (threads.shared.clone(), make());
+            let (shared, mut embed) = (threads.shared.clone(), make(urgency));
             let name = format!("embed-{urgency:?}").to_lowercase();
             let started = thread::Builder::new().name(name).spawn(move || {
                 if urgency == Urgency::Background {
                     give_way();
                 }
-                run(&shared, urgency, &embed);
+                run(&shared, urgency, batch, &mut embed);
             });
-            started.map_err(|error| EmbedError::Model { why: error.to_string() })?;
+            let started = started.map_err(|error| EmbedError::Model { why: error.to_string() });
+            threads.threads.push(started?);
         }
         Ok(threads)
     }
@@ -122,18 +152,24 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        let mut queues = self.shared.queues();
-        queues.stopped = true;
-        queues.queries.clear();
-        queues.background.clear();
+        {
+            let mut queues = self.shared.queues();
+            queues.stopped = true;
+            queues.queries.clear();
+            queues.background.clear();
+        }
         self.shared.query.notify_all();
         self.shared.background.notify_all();
+        for thread in self.threads.drain(..) {
+            // What it panicked with was told to whoever waited.
+            let _ = thread.join();
+        }
     }
 }
 
 /// Lets everything else on the machine go first: a thread with this niceness gets a tenth of a core
 /// that others want too, and all of one that nobody wants.
-fn give_way() {
+pub(super) fn give_way() {
     const NICENESS: i32 = 10;
     let thread = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
@@ -142,33 +178,67 @@ fn give_way() {
 }
 
 /// Embeds what waits, until the stop.
-fn run(shared: &Shared, urgency: Urgency, embed: &dyn Fn(&str) -> Result<Vec<f32>, EmbedError>) {
-    while let Some(Waiting { text, answer }) = next(shared, urgency) {
-        if answer.is_closed() {
-            continue;
+fn run(
+    shared: &Shared,
+    urgency: Urgency,
+    batch: Batch,
+    embed: &mut dyn FnMut(&[String]) -> Batched,
+) {
+    while let Some(waiting) = next(shared, urgency, batch) {
+        let (texts, answers): (Vec<_>, Vec<_>) =
+            waiting.into_iter().map(|waiting| (waiting.text, waiting.answer)).unzip();
+        for (answer, made) in answers.into_iter().zip(made(&texts, embed)) {
+            // The caller may have gone away.
+            let _ = answer.send(made);
         }
-        // A panic of the model is the failure of this text, not the end of the thread.
-        let made = catch_unwind(AssertUnwindSafe(|| embed(&text)));
-        let made = made
-            .unwrap_or_else(|_| Err(EmbedError::Failed { why: "the model panicked".to_owned() }));
-        // The caller may have gone away.
-        let _ = answer.send(made);
     }
 }
 
-fn next(shared: &Shared, urgency: Urgency) -> Option<Waiting> {
+/// What became of each text. Where a batch fails, each goes alone, so that one fails for itself.
+fn made(texts: &[String], embed: &mut dyn FnMut(&[String]) -> Batched) -> Vec<Made> {
+    let failed = |why: &str| EmbedError::Failed { why: why.to_owned() };
+    // A panic of the model is the failure of these texts, not the end of the thread.
+    let error = match catch_unwind(AssertUnwindSafe(|| embed(texts))) {
+        Ok(Ok(vectors)) if vectors.len() == texts.len() => {
+            return vectors.into_iter().map(Ok).collect();
+        }
+        Ok(Ok(_)) => failed("the model left texts out"),
+        Ok(Err(error)) => error,
+        Err(_) => failed("the model panicked"),
+    };
+    match texts {
+        [_] => vec![Err(error)],
+        _ => texts.chunks(1).flat_map(|text| made(text, embed)).collect(),
+    }
+}
+
+/// What is to be embedded next: from the front of the queue what a batch takes, without what nobody
+/// waits for any more. Never empty.
+fn next(shared: &Shared, urgency: Urgency, batch: Batch) -> Option<Vec<Waiting>> {
     let mut queues = shared.queues();
     loop {
         if queues.stopped {
             return None;
         }
-        let (queue, wake) = match urgency {
-            Urgency::Query => (&mut queues.queries, &shared.query),
-            Urgency::Background => (&mut queues.background, &shared.background),
+        let (queue, wake, batch) = match urgency {
+            Urgency::Query => (&mut queues.queries, &shared.query, Batch::ONE),
+            Urgency::Background => (&mut queues.background, &shared.background, batch),
         };
-        if let Some(waiting) = queue.pop_front() {
-            return Some(waiting);
+        let (mut taken, mut longest) = (Vec::new(), 0);
+        while let Some(waiting) = queue.front() {
+            longest = longest.max(waiting.text.len());
+            if !taken.is_empty() && !batch.takes(taken.len() + 1, longest) {
+                break;
+            }
+            let waiting = queue.pop_front().filter(|waiting| !waiting.answer.is_closed());
+            taken.extend(waiting);
+        }
+        if !taken.is_empty() {
+            return Some(taken);
         }
         queues = wake.wait(queues).expect("no holder panics");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! BuildContext: the sessions from memory, ranked, packed, rendered. Nothing is written.
 
 use std::collections::BTreeMap;
-use std::sync::RwLockReadGuard;
+use std::sync::{Arc, RwLockReadGuard};
 
 use jiff::tz::TimeZone;
 
@@ -17,9 +17,10 @@ use crate::memory::{
     heavy::nearby,
     partition::Partition,
     query::{Corpus, time_left},
+    rerank::{Judged, TurnsAsked},
     search::{Asked, Meaning, Ranked, Wanted, rank_corpus},
 };
-use crate::retrieve::SignalValue;
+use crate::retrieve::{SignalValue, Weights, asks};
 use crate::telemetry::{context_built, degraded, note_tokens};
 use crate::tokens::Model;
 use crate::types::{
@@ -105,6 +106,8 @@ pub struct Built {
     /// How many chunks can be found by meaning; `None`: no documents were searched, or by words
     /// alone.
     pub documents_coverage: Option<Coverage>,
+    /// The key of the reranker whose scores took part.
+    pub reranker: Option<Arc<str>>,
 }
 
 /// A document that a context may quote.
@@ -140,25 +143,18 @@ impl Memory {
         }
         let as_of = request.as_of.unwrap_or_else(|| self.clock.now());
         let corpus = self.corpus(tenant, &request.target, &policy.retrieval.language).await?;
-        let meaning = async {
-            match policy.retrieval.retrieved_turns_max {
-                0 => Meaning::Unwanted,
-                _ => {
-                    let by = (policy, as_of, wait_of(&request.target));
-                    let given = unappended(&corpus, &request);
-                    self.meaning(tenant, &corpus, given, by).await
-                }
-            }
-        };
+        let turns = self.turns_for(tenant, policy, &corpus, (&request, as_of));
         let documents = self.documents_for(tenant, policy, &corpus, &request);
-        let (meaning, documents) = tokio::join!(meaning, documents);
+        let ((meaning, judged), documents) = tokio::join!(turns, documents);
         let documents = documents?;
-        let policy = policy.clone();
+        let (policy, weights) = (policy.clone(), self.weights);
         let brought = request.query.len() + request.instructions.len();
         let is_light =
             documents.chunks.is_empty() && corpus.is_light(brought, Some(&model.tokenizer));
         let built = nearby(self.pool.as_ref(), is_light, move || {
-            let by = Basis { policy: &policy, model, budget_tokens, as_of, meaning, documents };
+            let policy = &policy;
+            let by =
+                Basis { policy, model, budget_tokens, as_of, meaning, judged, documents, weights };
             build_from(&corpus, &request, by)
         });
         let built = built.await.expect("building a context does not panic")?;
@@ -191,7 +187,9 @@ struct Basis<'a> {
     budget_tokens: u32,
     as_of: Timestamp,
     meaning: Meaning,
+    judged: Judged,
     documents: FoundDocuments,
+    weights: Weights,
 }
 
 /// The query of a request, when it was not appended as the last user turn.
@@ -203,32 +201,18 @@ fn unappended<'a>(corpus: &Corpus, request: &'a BuildRequest) -> Option<&'a str>
 }
 
 fn build_from(corpus: &Corpus, request: &BuildRequest, by: Basis<'_>) -> Result<Built, Failure> {
-    let Basis { policy, model, budget_tokens, as_of, meaning, documents } = by;
-    let copies = counted(corpus, &model);
+    let copies = counted(corpus, &by.model);
     let turns = corpus.own.map(|own| copies[own].turns()).unwrap_or_default();
     let is_asked = |query: &&str| !query.trim().is_empty() && !is_appended(turns, query);
     let query = Some(request.query.as_str()).filter(is_asked);
-    let most = policy.retrieval.retrieved_turns_max;
-    let asked = Asked::of(turns, query);
-    let wanted = Wanted {
-        filter: &request.filter,
-        hits_max: most as usize + SPARE_HITS,
-        as_of,
-        policy,
-        meaning: &meaning,
-        explain: request.explain,
-    };
-    let ranked = match most {
-        0 => Ranked::off(corpus),
-        _ => rank_corpus(corpus, &copies, &asked, &wanted),
-    };
+    let ranked = rank_for(corpus, &copies, (request, query), &by);
+    let Basis { policy, model, budget_tokens, as_of, documents, .. } = by;
     let views: Vec<_> = copies.iter().map(|copy| copy.views(&model.tokenizer)).collect();
     let sources: Vec<Source<'_>> = views.iter().map(|turns| Source { turns }).collect();
     let summaries: Vec<SummaryView<'_>> = (copies.iter().enumerate())
         .flat_map(|(at, copy)| copy.summary_views(at, &model.tokenizer))
         .collect();
     let hits: Vec<Hit> = ranked.hits.iter().map(hit).collect();
-    let pinned = corpus.own.map_or("", |own| copies[own].pinned());
     let (shares, documents_percent) = shares(request, policy);
     let quoted = Quoted::of(&documents);
     let (document_views, passages) = quoted.views(&documents);
@@ -238,13 +222,14 @@ fn build_from(corpus: &Corpus, request: &BuildRequest, by: Basis<'_>) -> Result<
         budget_tokens,
         reserve_tokens: request.reserve_tokens,
         instructions: instructions(&request.instructions, &model),
-        pinned: instructions(pinned, &model),
+        pinned: instructions(corpus.own.map_or("", |own| copies[own].pinned()), &model),
         shares,
         sources: &sources,
         session: corpus.own,
         summaries: &summaries,
         hits: &hits,
-        retrieved_turns_max: most,
+        length_price: ranked.length_price,
+        retrieved_turns_max: policy.retrieval.retrieved_turns_max,
         documents: &document_views,
         passages: &passages,
         passages_max: PASSAGES_MAX,
@@ -261,6 +246,7 @@ fn build_from(corpus: &Corpus, request: &BuildRequest, by: Basis<'_>) -> Result<
         session_change: corpus.own.map_or(Change(0), |own| copies[own].change()),
         user_change: corpus.user_change,
         degraded: united(&ranked.degraded, &documents.degraded),
+        reranker: ranked.reranker.clone().or_else(|| documents.reranker.clone()),
         ranked,
         as_of,
         budget_tokens,
@@ -273,12 +259,57 @@ fn build_from(corpus: &Corpus, request: &BuildRequest, by: Basis<'_>) -> Result<
     })
 }
 
+/// The turns for a request, ranked.
+fn rank_for(
+    corpus: &Corpus,
+    copies: &[RwLockReadGuard<'_, Partition>],
+    (request, query): (&BuildRequest, Option<&str>),
+    by: &Basis<'_>,
+) -> Ranked {
+    let most = by.policy.retrieval.retrieved_turns_max;
+    if most == 0 {
+        return Ranked::off(corpus);
+    }
+    let turns = corpus.own.map(|own| copies[own].turns()).unwrap_or_default();
+    let wanted = Wanted {
+        filter: &request.filter,
+        hits_max: most as usize + SPARE_HITS,
+        as_of: by.as_of,
+        policy: by.policy,
+        meaning: &by.meaning,
+        judged: &by.judged,
+        explain: request.explain,
+        weights: &by.weights,
+    };
+    rank_corpus(corpus, copies, &Asked::of(turns, query), &wanted)
+}
+
 /// What only a request that wants to be explained gets.
 fn explained<T: Default>(request: &BuildRequest, make: impl FnOnce() -> T) -> T {
     if request.explain { make() } else { T::default() }
 }
 
 impl Memory {
+    /// What the question of a request means, and what the reranker says of turns.
+    async fn turns_for(
+        &self,
+        tenant: &TenantId,
+        policy: &Policy,
+        corpus: &Corpus,
+        (request, as_of): (&BuildRequest, Timestamp),
+    ) -> (Meaning, Judged) {
+        if policy.retrieval.retrieved_turns_max == 0 {
+            return (Meaning::Unwanted, Judged::default());
+        }
+        let given = unappended(corpus, request);
+        let by = (policy, as_of, wait_of(&request.target));
+        let meaning = self.meaning(tenant, corpus, given, by).await;
+        let (filter, target) = (&request.filter, &request.target);
+        let asked = TurnsAsked { given, filter, policy, as_of, meaning: &meaning, target };
+        let judged = self.judge_turns(tenant, corpus, &asked).await;
+        (meaning, judged)
+    }
+
     /// What the documents have to the question of a request.
     async fn documents_for(
         &self,
@@ -294,6 +325,9 @@ impl Memory {
             return Ok(FoundDocuments::default());
         }
         let query = question(corpus, request);
+        if !asks(&query, &policy.retrieval.language) {
+            return Ok(FoundDocuments::default());
+        }
         let search = DocumentSearch {
             collections,
             lenient: !named,
@@ -302,6 +336,7 @@ impl Memory {
             most: PASSAGES_MAX as usize,
             tokens_enough: Some(passage_tokens(policy, request)),
             wait: (wait_of(&request.target), time_left(request.target.deadline)),
+            hurried: request.target.hurried,
         };
         self.find_documents(tenant, policy, &search).await
     }

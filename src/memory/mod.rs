@@ -15,6 +15,7 @@ mod observe;
 mod partition;
 mod partitions;
 mod query;
+mod rerank;
 mod rows;
 mod search;
 mod sessions;
@@ -34,6 +35,7 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::embed::cache::VectorCache;
 use crate::pool::{Pool, Threads};
+use crate::retrieve::Weights;
 use crate::storage::Store;
 use crate::tokens::{Model, Models};
 use crate::types::{Policy, TenantId};
@@ -49,6 +51,7 @@ pub use erasure::{Erasing, Files, FilesState, Receipt};
 pub use keys::{Caller, CreatedKey, FreshKey, KEYS_MAX, NewKey};
 pub use partitions::Partitions;
 pub use query::{Degraded, Filter, Scope, Target};
+pub use rerank::CANDIDATES_MAX;
 pub use rows::{Answered, Page};
 pub use search::{Coverage, Decided, Found, FoundTurn, SearchRequest};
 pub use spaces::{Space, Spaces};
@@ -80,6 +83,8 @@ pub struct Memory {
     census: census::Census,
     library: documents::Library,
     erasure: erasure::Erasure,
+    weights: Weights,
+    judge: Option<rerank::Judge>,
 }
 
 impl Memory {
@@ -111,6 +116,8 @@ impl Memory {
             census: census::Census::new(SESSIONS_MAX),
             library: documents::Library::new(),
             erasure: erasure::Erasure::default(),
+            weights: Weights::DEFAULT,
+            judge: None,
         }
     }
 
@@ -133,6 +140,13 @@ impl Memory {
     #[must_use]
     pub fn with_files_erased_after(mut self, after: Option<Duration>) -> Self {
         self.erasure.after = after;
+        self
+    }
+
+    /// The same with other weights of what finds turns; without this, [`Weights::DEFAULT`].
+    #[must_use]
+    pub fn with_weights(mut self, weights: Weights) -> Self {
+        self.weights = weights;
         self
     }
 

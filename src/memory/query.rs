@@ -72,6 +72,8 @@ pub enum Degraded {
     Documents,
     /// The index of documents is behind the record.
     IndexLag,
+    /// The reranker did not read all that was found first.
+    Rerank,
 }
 
 impl Degraded {
@@ -84,11 +86,13 @@ impl Degraded {
             Self::Language => "LANGUAGE",
             Self::Documents => "DOCUMENTS",
             Self::IndexLag => "INDEX_LAG",
+            Self::Rerank => "RERANK",
         }
     }
 }
 
 /// The sessions of a request, as copies in memory.
+#[derive(Clone)]
 pub(super) struct Corpus {
     /// The copies in the order of their ids; the named session among them if it exists.
     pub copies: Vec<(SessionId, Shared)>,

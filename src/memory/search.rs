@@ -13,6 +13,7 @@ use crate::memory::{
     heavy::nearby,
     partition::Partition,
     query::{Corpus, time_left},
+    rerank::{Judged, TurnsAsked},
 };
 use crate::record::SessionKind;
 use crate::retrieve::{
@@ -67,6 +68,8 @@ pub struct Found {
     pub coverage: Option<Coverage>,
     /// The key of the embedder whose vectors took part.
     pub embedder: Option<Arc<str>>,
+    /// The key of the reranker whose scores took part.
+    pub reranker: Option<Arc<str>>,
     /// The session's change; 0: there is no such session.
     pub session_change: Change,
     /// The user's change; 0 in scope SESSION.
@@ -107,17 +110,29 @@ pub struct Ranked {
     pub decision: Decided,
     /// The hits, best first; `source` numbers the copies of the corpus.
     pub hits: Vec<Hit>,
+    /// By how much the score of a hit must be above that of another to be worth e times the tokens.
+    pub length_price: f64,
     /// What the ranking lacks.
     pub degraded: Vec<Degraded>,
     /// How many turns can be found by meaning; `None`: words alone were asked for.
     pub coverage: Option<Coverage>,
     /// The key of the embedder whose vectors took part.
     pub embedder: Option<Arc<str>>,
+    /// The key of the reranker whose scores took part.
+    pub reranker: Option<Arc<str>>,
 }
 
 impl Ranked {
     fn none(decision: Decided, degraded: Vec<Degraded>) -> Self {
-        Self { decision, hits: Vec::new(), degraded, coverage: None, embedder: None }
+        Self {
+            decision,
+            hits: Vec::new(),
+            length_price: 0.0,
+            degraded,
+            coverage: None,
+            embedder: None,
+            reranker: None,
+        }
     }
 
     /// Nothing, because retrieval is switched off. The user's other sessions, of which summaries
@@ -150,6 +165,11 @@ pub(super) struct Asked {
 const SETTLING_MS: i64 = 30_000;
 
 impl Asked {
+    /// What is asked.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
     /// The query, or else the last user turn of the session.
     pub fn of(turns: &[Turn], query: Option<&str>) -> Self {
         let mut users = turns.iter().rev().filter(|turn| turn.role == Role::User);
@@ -184,6 +204,7 @@ fn words_from(turns: &[Turn], last: &Turn, before: Option<&Turn>) -> Seq {
 }
 
 /// The vector of a question, or why there is none.
+#[derive(Clone)]
 pub(super) enum Meaning {
     /// None is wanted.
     Unwanted,
@@ -194,6 +215,7 @@ pub(super) enum Meaning {
 }
 
 /// The vector of a question.
+#[derive(Clone)]
 pub(super) struct Meant {
     /// The text that it is of.
     text: String,
@@ -209,10 +231,13 @@ pub(super) struct Wanted<'a> {
     pub as_of: Timestamp,
     pub policy: &'a Policy,
     pub meaning: &'a Meaning,
+    pub judged: &'a Judged,
     pub explain: bool,
+    pub weights: &'a Weights,
 }
 
-fn mode(policy: &Policy) -> Mode {
+/// By what a policy has turns and chunks ranked.
+pub(super) fn mode(policy: &Policy) -> Mode {
     match policy.retrieval_mode {
         RetrievalMode::Hybrid => Mode::Hybrid,
         RetrievalMode::Words => Mode::Words,
@@ -288,8 +313,8 @@ pub(super) fn rank_corpus(
         sources: &sources,
         query,
         filter: &passes,
-        hits_max: wanted.hits_max,
-        weights: &Weights::DEFAULT,
+        hits_max: wanted.judged.hits_max(wanted.hits_max),
+        weights: wanted.weights,
         mode: mode(wanted.policy),
         vector: meant.map(|meant| meant.vector.as_ref()),
         explain: wanted.explain,
@@ -299,8 +324,17 @@ pub(super) fn rank_corpus(
         Decision::NoSignal(NoSignal::EmptyPartition) => Decided::Empty,
         Decision::NoSignal(NoSignal::NothingAsked | NoSignal::NothingKnown) => Decided::NoSignal,
     };
-    let embedder = meant.map(|meant| meant.embedder.clone());
-    Ranked { decision, hits: ranking.hits, degraded, coverage, embedder }
+    let mut ranked = Ranked {
+        decision,
+        hits: ranking.hits,
+        length_price: wanted.weights.length * ranking.spread,
+        degraded,
+        coverage,
+        embedder: meant.map(|meant| meant.embedder.clone()),
+        reranker: None,
+    };
+    wanted.judged.reorder(&mut ranked, wanted.hits_max, wanted.explain);
+    ranked
 }
 
 /// How many turns can be found by meaning, when that is wanted.
@@ -387,6 +421,7 @@ impl Memory {
             filter: &asked.1,
             most: request.top_k,
             wait,
+            hurried: request.target.hurried,
         };
         let (found, documents) = tokio::join!(
             self.search_turns(tenant, policy, request),
@@ -408,7 +443,16 @@ impl Memory {
         let corpus = self.corpus(tenant, &request.target, &policy.retrieval.language).await?;
         let by = (policy, as_of, wait_of(&request.target));
         let meaning = self.meaning(tenant, &corpus, Some(&request.query), by).await;
-        let policy = policy.clone();
+        let asked = TurnsAsked {
+            given: Some(&request.query),
+            filter: &request.filter,
+            policy,
+            as_of,
+            meaning: &meaning,
+            target: &request.target,
+        };
+        let judged = self.judge_turns(tenant, &corpus, &asked).await;
+        let (policy, weights) = (policy.clone(), self.weights);
         let is_light = corpus.is_light(request.query.len(), None);
         let found = nearby(self.pool.as_ref(), is_light, move || {
             let copies = corpus.read();
@@ -420,7 +464,9 @@ impl Memory {
                 as_of,
                 policy: &policy,
                 meaning: &meaning,
+                judged: &judged,
                 explain: request.explain,
+                weights: &weights,
             };
             let ranked = rank_corpus(&corpus, &copies, &asked, &wanted);
             let turns = ranked.hits.into_iter().filter_map(|hit| {
@@ -433,6 +479,7 @@ impl Memory {
                 degraded: ranked.degraded,
                 coverage: ranked.coverage,
                 embedder: ranked.embedder,
+                reranker: ranked.reranker,
                 session_change: corpus.own.map_or(Change(0), |own| copies[own].change()),
                 user_change: corpus.user_change,
                 as_of,

@@ -91,10 +91,18 @@ impl Vectors {
 
     /// Names what the vector of a text depends on. The tenant is part of it: how fast an answer
     /// comes tells nobody what others say.
-    fn digest(&self, tenant: &TenantId, embedder: &str, text: &str) -> Digest {
+    fn digest(
+        &self,
+        tenant: &TenantId,
+        embedder: &dyn Embedder,
+        urgency: Urgency,
+        text: &str,
+    ) -> Digest {
+        let apart = embedder.tells_questions_apart() && urgency == Urgency::Query;
+        let role = if apart { "question\0" } else { "" };
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        // Neither of the first two can hold a NUL.
-        for part in [tenant.as_str(), "\0", embedder, "\0", text] {
+        // None of what stands before the text can hold a NUL, and no key is `question`.
+        for part in [tenant.as_str(), "\0", role, embedder.key(), "\0", text] {
             hasher.update(part.as_bytes());
         }
         let hash = hasher.finalize();
@@ -178,7 +186,7 @@ impl Memory {
     ) -> Result<Vec<Vec<f32>>, EmbedError> {
         let vectors = &self.vectors;
         let epoch = vectors.cache.epoch();
-        let digest = |text: &String| vectors.digest(tenant, embedder.key(), text);
+        let digest = |text: &String| vectors.digest(tenant, embedder.as_ref(), urgency, text);
         let digests: Vec<Digest> = texts.iter().map(digest).collect();
         let mut known: HashMap<Digest, Vector> = HashMap::new();
         for digest in &digests {

@@ -87,6 +87,18 @@ pub fn question_terms(
     terms
 }
 
+/// Whether a text asks for anything: it has a word that is content, and no mere acknowledgement.
+/// `language` is the text's (ISO 639-1), or empty: detected.
+pub fn asks(text: &str, language: &str) -> bool {
+    let text = head(text);
+    let language = language_of(text, language, &[]);
+    let mut asks = false;
+    Reader::new(language, &[(language, 1)]).each(text, &mut |_, term| {
+        asks |= term.is_some_and(|term| term.informative);
+    });
+    asks
+}
+
 /// The places of the terms that count, in order: those that some chunk has, and of many the rarest.
 /// `frequencies` has one number a term: how many chunks have it.
 pub fn counting_terms(frequencies: &[u64]) -> Vec<usize> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::retrieve::{SessionIndex, query::AskedTerm, rank::Source};
+use crate::retrieve::{SessionIndex, index::PassageEntry, query::AskedTerm, rank::Source};
 
 /// Saturation of BM25 (Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009).
 const K1: f32 = 1.2;
@@ -57,6 +57,11 @@ impl<'a> Partition<'a> {
         }
         partition
     }
+
+    /// Its passages.
+    pub(super) fn passages(&self) -> impl Iterator<Item = &'a PassageEntry> {
+        self.parts.iter().flat_map(|part| &part.index.passages[..part.passages])
+    }
 }
 
 /// How often each term of the query stands in each of some texts, a column a term, and how many
@@ -83,11 +88,9 @@ impl Counts {
             }
             column
         };
-        let passages =
-            partition.parts.iter().flat_map(|part| &part.index.passages[..part.passages]);
         Self {
             columns: terms.iter().map(column).collect(),
-            words: passages.map(|passage| passage.words as f32).collect(),
+            words: partition.passages().map(|passage| passage.words as f32).collect(),
         }
     }
 

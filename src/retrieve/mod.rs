@@ -10,6 +10,7 @@ mod documents;
 mod dot;
 mod embeddable;
 mod fold;
+mod halves;
 mod identifiers;
 mod index;
 mod language;
@@ -19,12 +20,14 @@ mod passages;
 mod pieces;
 mod query;
 mod rank;
+mod reranked;
 mod rules;
 mod score;
 mod script;
 mod sentence;
 mod signals;
 mod spaceless;
+mod spans;
 mod spoken;
 mod stem;
 mod terms;
@@ -33,7 +36,8 @@ mod weights;
 mod words;
 
 pub use documents::{
-    Bm25, ChunkTerms, LANGUAGES_MAX, QuestionTerm, chunks_terms, counting_terms, question_terms,
+    Bm25, ChunkTerms, LANGUAGES_MAX, QuestionTerm, asks, chunks_terms, counting_terms,
+    question_terms,
 };
 pub use embeddable::{Embeddable, plain_question, to_embed};
 pub use index::{Indexed, SessionIndex};
@@ -41,18 +45,19 @@ pub use language::Language;
 pub use pieces::{PIECES_MAX, PIECES_VERSION, pieces};
 pub use query::Query;
 pub use rank::{Decision, Hit, Mode, NoSignal, Ranking, Request, SignalValue, Source, rank};
+pub use reranked::reranked;
 pub use sentence::{SentenceReader, SentenceWords};
 pub use signals::ChatKind;
 pub use spoken::Spoken;
 pub use terms::{ANALYSIS_VERSION, TurnTerms, analyse};
 pub use vectors::{QueryVector, TurnVectors};
-pub use weights::{ChatWeights, Weights};
+pub use weights::{ChatWeights, NearWeights, Weights};
 
 use stem::Stem;
 
 /// The version of signals, weights and the decision whether to retrieve: with another one, equal
 /// questions may have other answers.
-pub const RETRIEVAL_VERSION: u16 = 2;
+pub const RETRIEVAL_VERSION: u16 = 3;
 
 #[cfg(test)]
 mod tests;

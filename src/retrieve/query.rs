@@ -1,11 +1,15 @@
 //! What a query asks for: its terms, and what its rule words say.
 
+use std::ops::RangeInclusive;
+
+use jiff::civil::Date;
 use rustc_hash::FxHashMap;
 
 use crate::retrieve::{
     ChatKind, Language, Stem,
-    dates::{AskedDate, asked_dates},
-    rules::{Rules, WordKind, by_rule_words, rules},
+    dates::{AskedDate, asked_dates, day_of},
+    rules::{Rules, WordKind, by_rule_words, relative, rules},
+    spans::asked_spans,
     words::{Side, each_word},
 };
 use crate::types::Timestamp;
@@ -69,11 +73,11 @@ pub(super) struct Asked {
     pub(super) terms: Vec<AskedTerm>,
     /// How many words it had, stop words included.
     pub(super) words: usize,
-    /// Whether it asks for a time.
-    pub(super) when: bool,
     /// Whether it asks for what the assistant said.
     pub(super) said_by_assistant: bool,
     pub(super) dates: Vec<AskedDate>,
+    /// The days that it names by their distance from now.
+    pub(super) spans: Vec<RangeInclusive<Date>>,
 }
 
 impl Asked {
@@ -83,19 +87,20 @@ impl Asked {
         let text = head(query.text);
         let language = language_of(text, query.language, languages);
         let reader = Reader::new(language, languages);
-        let dates = |rules| asked_dates(&surface_words(text), rules);
+        let words = surface_words(text);
+        let dates = |rules| asked_dates(&words, rules);
+        let spans = |(relative, today)| asked_spans(&words, relative, today);
         let mut asked = Self {
             terms: Vec::new(),
             words: 0,
-            when: false,
             said_by_assistant: false,
             dates: reader.rules.map_or_else(Vec::new, dates),
+            spans: relative(language).zip(day_of(query.as_of)).map_or_else(Vec::new, spans),
         };
         let mut addressed = 0usize;
         for (sentence, asks) in sentences(text) {
             reader.each(sentence, &mut |kind, term| {
                 asked.words += 1;
-                asked.when |= kind.is(WordKind::WHEN);
                 addressed = match () {
                     () if kind.is(WordKind::SECOND_PERSON) => SAID_REACH,
                     () if kind.is(WordKind::FIRST_PERSON) => 0,

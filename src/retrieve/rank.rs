@@ -145,6 +145,9 @@ pub struct Ranking {
     pub decision: Decision,
     /// At most as many as asked for; empty without a signal.
     pub hits: Vec<Hit>,
+    /// The standard deviation of the scores of all turns of the partition, 0 without a signal: by
+    /// it scores of one ranking compare with those of another.
+    pub spread: f64,
 }
 
 /// Ranks the turns of a partition for a query. The same request has the same answer, bit for bit,
@@ -172,12 +175,12 @@ pub fn rank(request: &Request<'_>) -> Ranking {
     }
     let evidence = Evidence { partition: &partition, asked: &asked, counts: &counts };
     let scored = Scored::new(request, &evidence, cosines);
-    Ranking { decision: Decision::Retrieved, hits: scored.hits(request) }
+    Ranking { decision: Decision::Retrieved, hits: scored.hits(request), spread: scored.spread() }
 }
 
 impl Ranking {
     fn none(why: NoSignal) -> Self {
-        Self { decision: Decision::NoSignal(why), hits: Vec::new() }
+        Self { decision: Decision::NoSignal(why), hits: Vec::new(), spread: 0.0 }
     }
 }
 

@@ -10,9 +10,9 @@ use crate::retrieve::{
     lexical::{Counts, Lexical, Partition, lexical},
     query::{Asked, AskedTerm, surface_words},
     signals::{
-        AFTER, BEFORE, COSINE_PIECE, COSINES_START, FLAGS_START, NAMES, RAW_COSINE_SHARE,
-        RAW_FLAG_SHARE, SESSION, SIGNALS, STANDARDISED_TURNS_MIN, Standardised, TURN, VICINITY,
-        WINDOW, flags, in_order, named_speakers, shifted,
+        COSINE_PIECE, COSINES_START, FLAGS_START, NAMES, RAW_COSINE_SHARE, RAW_FLAG_SHARE, SESSION,
+        SIGNALS, STANDARDISED_TURNS_MIN, Standardised, TURN, VICINITY, WINDOW, flags, in_order,
+        named_speakers,
     },
 };
 
@@ -60,7 +60,7 @@ impl<'a> Scored<'a> {
         let Evidence { partition, asked, counts } = *evidence;
         let raw = partition.turns < STANDARDISED_TURNS_MIN;
         let weights = weights(request, partition, cosines.is_some(), raw);
-        let terms = term_weights(request.weights, partition, asked);
+        let terms = term_weights(request.weights, asked);
         let wanted = [WINDOW, VICINITY].map(|signal| weights[signal] != 0.0);
         let mut lexical = lexical(partition, counts, &terms, wanted);
         let best = std::mem::take(&mut lexical.best);
@@ -72,7 +72,7 @@ impl<'a> Scored<'a> {
         let parts = partition.parts.iter();
         let mut scored = Self {
             evidence,
-            signals: signals(partition, lexical, cosines, raw, &weights),
+            signals: signals(lexical, cosines, raw),
             best,
             meaning,
             named: parts.map(|part| named_speakers(part.index, &query_words)).collect(),
@@ -127,6 +127,14 @@ impl<'a> Scored<'a> {
             (rest, step) = (others, step * 2);
         }
         hits
+    }
+
+    /// The standard deviation of the scores.
+    pub(super) fn spread(&self) -> f64 {
+        let count = self.scores.len().max(1) as f64;
+        let mean = self.scores.iter().sum::<f64>() / count;
+        let squares = self.scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>();
+        (squares / count).sqrt()
     }
 
     /// Whether a word of the query stands in the turn's session, or the turn is among those that
@@ -223,7 +231,12 @@ fn weights(
 ) -> [f64; SIGNALS] {
     let turns = || partition.parts.iter().flat_map(|p| &p.index.turns[..p.turns.len()]);
     let kind = request.query.kind.unwrap_or_else(|| ChatKind::of(turns()));
-    let mut weights = in_order(request.weights, kind.weights(request.weights));
+    // Of few turns nearly all are near each other: what stands in the turn itself tells them apart.
+    let near = match raw {
+        true => request.weights.long_turns,
+        false => request.weights.near(words_a_turn(partition)),
+    };
+    let mut weights = in_order(request.weights, near, kind.weights(request.weights));
     if !with_vectors {
         weights[COSINES_START..FLAGS_START].fill(0.0);
     } else if request.mode == Mode::Vectors {
@@ -236,35 +249,22 @@ fn weights(
     weights
 }
 
-/// What each term counts: less for the names of speakers and for acknowledgements.
-fn term_weights(weights: &Weights, partition: &Partition<'_>, asked: &Asked) -> Vec<f64> {
-    let is_name = |word: &String| {
-        let mut speakers = partition.parts.iter().flat_map(|part| &part.index.speakers);
-        speakers.any(|speaker| speaker.words.contains(word))
-    };
-    let weight = |term: &AskedTerm| {
-        let name = if is_name(&term.word) { weights.name_term } else { 1.0 };
-        let idle = if term.informative { 1.0 } else { weights.idle_term };
-        term.weight * name * idle
-    };
+/// How many words a turn of the partition has, stop words not counted.
+fn words_a_turn(partition: &Partition<'_>) -> f64 {
+    let words: u64 = partition.passages().map(|passage| u64::from(passage.words)).sum();
+    words as f64 / partition.turns.max(1) as f64
+}
+
+/// What each term counts: less for acknowledgements.
+fn term_weights(weights: &Weights, asked: &Asked) -> Vec<f64> {
+    let weight =
+        |term: &AskedTerm| term.weight * if term.informative { 1.0 } else { weights.idle_term };
     asked.terms.iter().map(weight).collect()
 }
 
 /// The signals that are no flags, in the order of their names; those of vectors are empty when
-/// there are none, and some are when they have no weight.
-fn signals(
-    partition: &Partition<'_>,
-    lexical: Lexical,
-    cosines: Option<Cosines>,
-    raw: bool,
-    weights: &[f64; SIGNALS],
-) -> [Standardised; FLAGS_START] {
-    let sessions: Vec<Range<usize>> = partition.parts.iter().map(|p| p.turns.clone()).collect();
-    let near = |signal: usize, ahead| match weights[signal] == 0.0 {
-        true => Vec::new(),
-        false => shifted(&lexical.turn, &sessions, ahead),
-    };
-    let (before, after) = (near(BEFORE, 0), near(AFTER, 2));
+/// there are none, and those of neighbours when they have no weight.
+fn signals(lexical: Lexical, cosines: Option<Cosines>, raw: bool) -> [Standardised; FLAGS_START] {
     let form = if raw { Standardised::raw } else { Standardised::new };
     let share = raw.then_some(RAW_COSINE_SHARE);
     let [whole, piece, around] = match cosines {
@@ -276,8 +276,6 @@ fn signals(
         form(lexical.window),
         form(lexical.vicinity),
         form(lexical.session),
-        form(before),
-        form(after),
         Standardised::cosines(whole, share),
         Standardised::cosines(piece, share),
         Standardised::cosines(around, share),

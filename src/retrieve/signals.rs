@@ -1,11 +1,11 @@
 //! The signals beside BM25, and how signals are standardised and summed. Each is a pure function.
 
 use crate::retrieve::{
-    ChatWeights, Weights,
+    ChatWeights, NearWeights, Weights,
     dates::day_of,
     index::{SessionIndex, TurnEntry},
     query::Asked,
-    terms::{ENDS_IN_QUESTION, FIRST_PERSON, IS_QUESTION, TIME_WORD},
+    terms::{ENDS_IN_QUESTION, FIRST_PERSON, IS_QUESTION},
 };
 use crate::types::Role;
 
@@ -19,7 +19,7 @@ pub(super) const RAW_COSINE_SHARE: f64 = 3.0;
 pub(super) const RAW_FLAG_SHARE: f64 = 0.1;
 
 /// How many signals there are.
-pub(super) const SIGNALS: usize = 16;
+pub(super) const SIGNALS: usize = 13;
 
 /// The names of the signals, in the order of their values.
 pub(super) const NAMES: [&str; SIGNALS] = [
@@ -27,8 +27,6 @@ pub(super) const NAMES: [&str; SIGNALS] = [
     "window",
     "vicinity",
     "session",
-    "before",
-    "after",
     "cosine_turn",
     "cosine_piece",
     "cosine_vicinity",
@@ -36,7 +34,6 @@ pub(super) const NAMES: [&str; SIGNALS] = [
     "first_person",
     "after_question",
     "is_question",
-    "time_word",
     "date",
     "asked_side",
 ];
@@ -46,15 +43,13 @@ pub(super) const TURN: usize = 0;
 pub(super) const WINDOW: usize = 1;
 pub(super) const VICINITY: usize = 2;
 pub(super) const SESSION: usize = 3;
-pub(super) const BEFORE: usize = 4;
-pub(super) const AFTER: usize = 5;
-pub(super) const COSINE_PIECE: usize = 7;
+pub(super) const COSINE_PIECE: usize = 5;
 
 /// The signals before this one are lexical; those from it on compare vectors.
-pub(super) const COSINES_START: usize = 6;
+pub(super) const COSINES_START: usize = 4;
 
 /// The signals before this one are standardised; those from it on are flags.
-pub(super) const FLAGS_START: usize = 9;
+pub(super) const FLAGS_START: usize = 7;
 
 /// What kind of chat a partition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,14 +81,12 @@ impl ChatKind {
 }
 
 /// The weights in the order of [`NAMES`].
-pub(super) fn in_order(weights: &Weights, chat: ChatWeights) -> [f64; SIGNALS] {
+pub(super) fn in_order(weights: &Weights, near: NearWeights, chat: ChatWeights) -> [f64; SIGNALS] {
     [
-        weights.turn,
-        weights.window,
-        weights.vicinity,
+        near.turn,
+        near.window,
+        near.vicinity,
         weights.session,
-        chat.before,
-        chat.after,
         weights.cosine_turn,
         weights.cosine_piece,
         weights.cosine_vicinity,
@@ -101,7 +94,6 @@ pub(super) fn in_order(weights: &Weights, chat: ChatWeights) -> [f64; SIGNALS] {
         chat.first_person,
         chat.after_question,
         chat.is_question,
-        chat.time_word,
         chat.date,
         chat.asked_side,
     ]
@@ -123,43 +115,26 @@ pub(super) fn flags(
         is(entry.marks & FIRST_PERSON != 0),
         is(before.is_some_and(|before| before.marks & ENDS_IN_QUESTION != 0)),
         is(entry.marks & IS_QUESTION != 0),
-        is(asked.when && entry.marks & TIME_WORD != 0),
         is(on_asked_date(asked, entry)),
         is(entry.role == wanted),
     ]
 }
 
 fn on_asked_date(asked: &Asked, entry: &TurnEntry) -> bool {
-    if asked.dates.is_empty() {
+    if asked.dates.is_empty() && asked.spans.is_empty() {
         return false;
     }
-    let day = day_of(entry.created_at);
-    day.is_some_and(|day| asked.dates.iter().any(|date| date.matches(day)))
+    let named = |day| {
+        let by_name = asked.dates.iter().any(|date| date.matches(day));
+        by_name || asked.spans.iter().any(|span| span.contains(&day))
+    };
+    day_of(entry.created_at).is_some_and(named)
 }
 
 /// Which speakers of a session the query names, by any word of their name.
 pub(super) fn named_speakers(index: &SessionIndex, query_words: &[String]) -> Vec<bool> {
     let names = |word: &String| word.chars().count() > 1 && query_words.contains(word);
     index.speakers.iter().map(|speaker| speaker.words.iter().any(names)).collect()
-}
-
-/// Each turn's neighbour's value: of the turn before (`ahead` 0) or after it (`ahead` 2) in its
-/// session; 0 where there is none.
-pub(super) fn shifted(
-    values: &[f32],
-    sessions: &[std::ops::Range<usize>],
-    ahead: usize,
-) -> Vec<f32> {
-    let mut shifted = vec![0.0; values.len()];
-    for session in sessions {
-        for turn in session.clone() {
-            if let Some(near) = (turn + ahead).checked_sub(1).filter(|near| session.contains(near))
-            {
-                shifted[turn] = values[near];
-            }
-        }
-    }
-    shifted
 }
 
 /// A signal of all turns, with what makes its values comparable with other signals'. A turn whose

@@ -13,7 +13,7 @@ use crate::retrieve::{
 use crate::types::Turn;
 
 /// The version of analysis: rows that another one made are derived again from the turn.
-pub const ANALYSIS_VERSION: u16 = 3;
+pub const ANALYSIS_VERSION: u16 = 4;
 
 /// A turn says I, my or their like.
 pub(super) const FIRST_PERSON: u8 = 1;
@@ -21,8 +21,6 @@ pub(super) const FIRST_PERSON: u8 = 1;
 pub(super) const ENDS_IN_QUESTION: u8 = 2;
 /// A turn is a question and little else.
 pub(super) const IS_QUESTION: u8 = 4;
-/// A turn has a word or a year that places it in time.
-pub(super) const TIME_WORD: u8 = 8;
 /// A turn has a number.
 pub(super) const NUMBER: u8 = 16;
 /// A turn has a text, so that there is something to embed.
@@ -147,17 +145,10 @@ fn word_marks(word: Word<'_>, kind: WordKind) -> u8 {
         marks |= FIRST_PERSON;
     }
     let digits = word.text.bytes().any(|b| b.is_ascii_digit());
-    if kind.is(WordKind::TIME) || digits && is_year(word.text) {
-        marks |= TIME_WORD;
-    }
     if digits {
         marks |= NUMBER;
     }
     marks
-}
-
-fn is_year(word: &str) -> bool {
-    word.len() == 4 && word.parse::<u16>().is_ok_and(|year| (1900..2100).contains(&year))
 }
 
 /// Whether the text ends in a question, and whether it is little else: at least one sentence

@@ -1,8 +1,9 @@
-//! Vectors as bytes: unit vectors whose numbers are integers of one byte, with one scale each.
+//! Vectors as bytes: unit vectors whose numbers are integers of one byte, with one scale each; and
+//! those of a session in memory, whose numbers are of half a byte.
 
 use serde::{Deserialize, Serialize};
 
-use crate::retrieve::dot::dots;
+use crate::retrieve::{dot::dots, halves};
 
 /// The largest integer of a quantised vector; -128 is not used.
 const LARGEST: f32 = 127.0;
@@ -98,11 +99,13 @@ fn scale(integers: &[i8]) -> f32 {
     if square == 0 { 0.0 } else { (1.0 / (square as f64).sqrt()) as f32 }
 }
 
-/// The vectors of a session's turns, in one row, searched exactly.
+/// The vectors of a session's turns, in one row, all searched. They are kept in half-bytes: what
+/// is read of memory is what a search takes, and the cosines of [`TurnVectors`] change by less than
+/// a hundredth.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PieceVectors {
     dimensions: usize,
-    numbers: Vec<i8>,
+    halves: Vec<u8>,
     scales: Vec<f32>,
 }
 
@@ -118,25 +121,26 @@ impl PieceVectors {
         }
         self.dimensions = size;
         let start = self.scales.len();
-        reserve(&mut self.scales, vectors.len());
-        reserve(&mut self.numbers, vectors.numbers.len());
-        self.scales.extend_from_slice(&vectors.scales);
-        self.numbers.extend_from_slice(&vectors.numbers);
+        let (scales, halves) = packed(vectors);
+        reserve(&mut self.scales, scales.len());
+        reserve(&mut self.halves, halves.len());
+        self.scales.extend(scales);
+        self.halves.extend(halves);
         Some(start)
     }
 
     /// Puts a turn's vectors in place of as many others that were of their turn.
     pub(super) fn replace(&mut self, start: usize, vectors: &TurnVectors) -> bool {
-        let size = vectors.dimensions();
-        let numbers = start * size..(start + vectors.len()) * size;
-        let scales = start..start + vectors.len();
-        let fits = size == self.dimensions && vectors.numbers.len() == numbers.len();
-        if fits && scales.end <= self.scales.len() {
-            self.scales[scales].copy_from_slice(&vectors.scales);
-            self.numbers[numbers].copy_from_slice(&vectors.numbers);
-            return true;
+        let size = halves::bytes_of(vectors.dimensions());
+        let places = start..start + vectors.len();
+        let whole = vectors.numbers.len() == vectors.len() * vectors.dimensions();
+        if vectors.dimensions() != self.dimensions || !whole || places.end > self.scales.len() {
+            return false;
         }
-        false
+        let (scales, halves) = packed(vectors);
+        self.halves[places.start * size..places.end * size].copy_from_slice(&halves);
+        self.scales[places].copy_from_slice(&scales);
+        true
     }
 
     /// The cosine of each vector with the query's; none for a query of another size.
@@ -144,15 +148,26 @@ impl PieceVectors {
         if query.numbers.len() != self.dimensions {
             return Vec::new();
         }
-        let (mut sums, mut cosines) = (Vec::new(), Vec::with_capacity(self.scales.len()));
-        query.cosines(&self.numbers, &self.scales, &mut sums, &mut cosines);
-        cosines
+        let mut sums = Vec::new();
+        halves::dots(&query.numbers, &self.halves, &mut sums);
+        query.scaled(&sums, &self.scales).collect()
     }
 
     /// The memory it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.numbers.capacity() + self.scales.capacity() * size_of::<f32>()
+        self.halves.capacity() + self.scales.capacity() * size_of::<f32>()
     }
+}
+
+/// Vectors in half-bytes, with what makes each of length 1.
+fn packed(vectors: &TurnVectors) -> (Vec<f32>, Vec<u8>) {
+    let (mut scales, mut packed) = (Vec::new(), Vec::new());
+    for (row, _) in vectors.rows() {
+        let numbers = halves::narrowed(row);
+        scales.push(scale(&numbers));
+        halves::pack(&numbers, &mut packed);
+    }
+    (scales, packed)
 }
 
 /// Makes room for `more` and, when that needs a new place, for an eighth of what there is: doubling
@@ -199,9 +214,14 @@ impl QueryVector {
         cosines: &mut Vec<f32>,
     ) {
         dots(&self.numbers, rows, sums);
-        let cosine = |(sum, scale): (&i32, &f32)| *sum as f32 * (scale * self.scale);
         cosines.clear();
-        cosines.extend(sums.iter().zip(scales).map(cosine));
+        cosines.extend(self.scaled(sums, scales));
+    }
+
+    /// The cosines of vectors by their products with it and what makes them of length 1.
+    fn scaled<'a>(&self, sums: &'a [i32], scales: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
+        let own = self.scale;
+        sums.iter().zip(scales).map(move |(sum, scale)| *sum as f32 * (scale * own))
     }
 }
 

@@ -56,6 +56,8 @@ static METERS: LazyLock<Meters> = LazyLock::new(Meters::new);
 struct Meters {
     used_tokens: Histogram,
     saved_tokens: Counter,
+    rerank_seconds: Histogram,
+    rerank_texts: Counter,
     group_commits: Histogram,
     group_bytes: Histogram,
     sync_seconds: Histogram,
@@ -82,6 +84,8 @@ impl Meters {
         Self {
             used_tokens: histogram!(names::CONTEXT_USED_TOKENS),
             saved_tokens: counter!(names::CONTEXT_SAVED_TOKENS),
+            rerank_seconds: histogram!(names::RERANK_SECONDS),
+            rerank_texts: counter!(names::RERANK_TEXTS),
             group_commits: histogram!(names::STORE_GROUP_COMMITS),
             group_bytes: histogram!(names::STORE_GROUP_BYTES),
             sync_seconds: histogram!(names::STORE_SYNC_SECONDS),
@@ -105,6 +109,12 @@ pub fn context_built(used_tokens: u32, full_history_tokens: u64) {
 /// Notes an answer that lacks something; `reason` is one of few words of the contract.
 pub fn degraded(reason: &'static str) {
     counter!(names::DEGRADED, "reason" => reason).increment(1);
+}
+
+/// Notes how long the reranker was waited for, and how many texts it scored.
+pub fn reranked(took: Duration, texts: usize) {
+    METERS.rerank_seconds.record(took);
+    METERS.rerank_texts.increment(texts as u64);
 }
 
 /// Notes a group of commits that was written and synced.

@@ -27,7 +27,7 @@ pub use meters::{
     CODES, Cache, JobOutcome, MethodMeter, admission_bytes, admission_lane, admission_refused,
     build_info, cache_asked, cache_size, connections, connections_refused, context_built, degraded,
     documents_server, embedded, embedding_beside, embedding_lag, group_synced, job_ended, jobs_lag,
-    serving, summarized, tasks,
+    reranked, serving, summarized, tasks,
 };
 pub use names::{Kind, METRICS, Metric, describe};
 pub use parent::parent_of;

@@ -97,6 +97,10 @@ table! {
         "Tokens that whole histories would have taken beyond what their contexts used.";
     DEGRADED = "keepsake_degraded_total", Kind::Counter, ["reason"], "answers",
         "Contexts and searches that lacked something, by what they lacked.";
+    RERANK_SECONDS = "keepsake_rerank_seconds", Kind::Histogram(CALL_SECONDS), [], "seconds",
+        "How long the reranker was waited for, by contexts and searches that asked it.";
+    RERANK_TEXTS = "keepsake_rerank_texts_total", Kind::Counter, [], "texts",
+        "Turns and chunks that the reranker scored.";
     STORE_GROUP_COMMITS = "keepsake_store_group_commits", Kind::Histogram(COMMITS), [], "commits",
         "Commits that were written and synced together.";
     STORE_GROUP_BYTES = "keepsake_store_group_bytes", Kind::Histogram(BYTES), [], "bytes",

@@ -263,6 +263,7 @@ fn check(seed: u64, models: &Models) -> Tally {
             session,
             summaries: if numbers.once_in(4) { &[] } else { &summaries },
             hits: if numbers.once_in(5) { &[] } else { &case.hits },
+            length_price: numbers.pick(&[0.0, 0.0, 0.5, 5.0]),
             retrieved_turns_max: numbers.pick(&[0, 3, 200, 200]),
             documents: &documents,
             passages: if numbers.once_in(3) { &[] } else { &passages },

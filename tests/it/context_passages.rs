@@ -296,6 +296,7 @@ fn passages_change_nothing_before_them() {
             session: Some(0),
             summaries: &summaries,
             hits: &case.hits,
+            length_price: 0.0,
             retrieved_turns_max: 200,
             documents: &documents,
             passages: &passages,

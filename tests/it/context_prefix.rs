@@ -203,6 +203,7 @@ impl Talk {
             session: Some(0),
             summaries: &summaries,
             hits: &ask.hits,
+            length_price: 0.0,
             retrieved_turns_max: 200,
             documents: &documents,
             passages: if ask.hits.is_empty() { &[] } else { &passages },

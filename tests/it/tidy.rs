@@ -24,7 +24,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("chance", &["types"]),
     ("pool", &[]),
     ("extract", &["chunks"]),
-    ("embed", &["types", "error", "breaker", "telemetry"]),
+    ("onnx", &[]),
+    ("embed", &["types", "error", "breaker", "telemetry", "onnx"]),
+    ("rerank", &["onnx"]),
     ("documents", &["types", "breaker", "retrieve", "pool"]),
     ("admission", &[]),
     ("record", &["types", "retrieve", "summarize", "context"]),
@@ -48,6 +50,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "pool",
             "extract",
             "embed",
+            "rerank",
             "documents",
             "chunks",
             "record",
@@ -74,7 +77,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "memory",
         ],
     ),
-    ("config", &[]),
+    ("config", &["retrieve"]),
     (
         "app",
         &[
@@ -85,7 +88,9 @@ const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "chance",
             "pool",
+            "onnx",
             "embed",
+            "rerank",
             "documents",
             "telemetry",
             "admission",
@@ -97,7 +102,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["types", "proto", "error", "telemetry", "extract", "audit", "config", "app"]),
+    (
+        "cli",
+        &["types", "proto", "error", "telemetry", "retrieve", "extract", "audit", "config", "app"],
+    ),
 ];
 
 /// Rooms without async, clocks, chance, I/O or logging.

@@ -17,7 +17,7 @@ use crate::cli::{
         sample::{Sample, estimates},
         table::Latencies,
     },
-    local::LocalServer,
+    local::{LocalServer, Wishes},
     output::note,
     tenant::RetrievalArg,
 };
@@ -42,7 +42,7 @@ pub(super) async fn run(args: &EvalArgs, output: Output) -> Result<(), Error> {
         note(&files.name);
         let documents = files.are_documents();
         let qdrant = args.qdrant.clone().filter(|_| documents);
-        let (server, client) = LocalServer::start(args.vectors.clone(), qdrant).await?;
+        let (server, client) = LocalServer::start(Wishes { qdrant, ..args.wishes()? }).await?;
         let done = match documents {
             true => of_collection(args, &client, files).await,
             false => of_chats(args, (&server, &client), files).await,

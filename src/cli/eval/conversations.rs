@@ -34,7 +34,7 @@ pub(super) struct Appended {
 pub(super) async fn run(one: &One<'_>, output: Output) -> Result<(), Error> {
     let args = one.args;
     let set = read(one.files)?;
-    let (server, client) = LocalServer::start(args.vectors.clone(), None).await?;
+    let (server, client) = LocalServer::start(args.wishes()?).await?;
     let done = async {
         choose(args.retrieval, &client).await?;
         let wait = args.retrieval != RetrievalArg::Words;

@@ -18,7 +18,7 @@ use crate::cli::{
         table::Latencies,
     },
     ingest::whole,
-    local::LocalServer,
+    local::{LocalServer, Wishes},
     output::note,
     tenant::RetrievalArg,
 };
@@ -67,7 +67,8 @@ impl Ingested {
 /// Measures one set.
 pub(super) async fn run(one: &One<'_>, output: Output) -> Result<(), Error> {
     let args = one.args;
-    let (server, client) = LocalServer::start(args.vectors.clone(), args.qdrant.clone()).await?;
+    let (server, client) =
+        LocalServer::start(Wishes { qdrant: args.qdrant.clone(), ..args.wishes()? }).await?;
     let done = async {
         choose(args.retrieval, &client).await?;
         let wait = args.retrieval != RetrievalArg::Words;

@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::{Client, Error, Output, tenant::RetrievalArg};
+use crate::cli::{Client, Error, Output, local::Wishes, tenant::RetrievalArg};
 use crate::proto::v1;
+use crate::retrieve::Weights;
 
 /// Flags of `keepsake eval`.
 #[derive(Debug, Args)]
@@ -56,15 +57,46 @@ pub struct EvalArgs {
     /// `keepsake-eval-…` that stays.
     #[arg(long, value_name = "URL", env = "KEEPSAKE_TEST_QDRANT_URL")]
     qdrant: Option<String>,
+    /// What embeds, as the setting `embedding.model` says it [default: what a new server has].
+    #[arg(long, value_name = "MODEL")]
+    embedding: Option<String>,
     /// A folder that keeps vectors for the next run, by the hash of their texts.
     #[arg(long, value_name = "FOLDER")]
     vectors: Option<PathBuf>,
+    /// What a signal of retrieval counts in place of what it counts for all, for example
+    /// `session=0` to see what the session is worth. Before a weight that differs by the length
+    /// of turns `short.` or `long.` may stand, by the kind of chat `persons.` or `assistant.`.
+    #[arg(long = "weight", value_name = "NAME=VALUE")]
+    weights: Vec<String>,
     /// The model whose tokenizer counts.
     #[arg(long, default_value = "gpt-4")]
     model: String,
     /// Where to write the run; with --all, a folder for the runs `SET.WAY.jsonl`.
     #[arg(long, value_name = "PATH", required_unless_present = "all")]
     out: Option<PathBuf>,
+}
+
+impl EvalArgs {
+    /// What the server gets that is other than a new tenant's settings.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a weight that there is not.
+    fn wishes(&self) -> Result<Wishes, Error> {
+        let mut weights = Weights::DEFAULT;
+        for given in &self.weights {
+            let known = given.split_once('=').and_then(|(name, value)| {
+                let value = value.parse().ok().filter(|value: &f64| value.is_finite())?;
+                weights.with(name, value)
+            });
+            weights = known.ok_or_else(|| Error::Usage(format!("`{given}` is no weight")))?;
+        }
+        Ok(Wishes {
+            vectors_in: self.vectors.clone(),
+            qdrant: None,
+            weights: Some(weights),
+            embedding: self.embedding.clone(),
+        })
+    }
 }
 
 /// Runs an evaluation to its end.

@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 use crate::cli::{
     Cli, Client, Form, Output,
     import::{self, Sent, send},
-    local::LocalServer,
+    local::{LocalServer, Wishes},
     run,
 };
 use crate::proto::v1;
@@ -28,7 +28,7 @@ async fn import_lines(client: &Client, lines: &str) -> Sent {
 
 #[tokio::test]
 async fn an_import_appends_what_is_missing_and_nothing_twice() {
-    let (server, mut client) = LocalServer::start(None, None).await.unwrap();
+    let (server, mut client) = LocalServer::start(Wishes::default()).await.unwrap();
     let first_one: String = LINES.lines().take(1).map(|line| format!("{line}\n")).collect();
     let mut counts = Vec::new();
     for lines in [first_one.as_str(), LINES, LINES] {
@@ -49,7 +49,7 @@ async fn an_import_appends_what_is_missing_and_nothing_twice() {
 
 #[tokio::test]
 async fn a_session_that_is_refused_does_not_stop_the_others() {
-    let (server, client) = LocalServer::start(None, None).await.unwrap();
+    let (server, client) = LocalServer::start(Wishes::default()).await.unwrap();
     let other = LINES.replace("c/1", "c-2");
     let mut sessions = import::parse(&other, "file").sessions;
     sessions[0].session_id = "not an id".to_owned();

@@ -57,6 +57,7 @@ impl<'a> Shelf<'a> {
             session: None,
             summaries: &[],
             hits: &[],
+            length_price: 0.0,
             retrieved_turns_max: 200,
             documents: &documents,
             passages: &passages,

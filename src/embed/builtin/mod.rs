@@ -10,13 +10,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::embed::{EmbedError, Embedder, Urgency, refuse_strange, threads::Threads};
+use crate::embed::{
+    EmbedError, Embedder, Urgency, refuse_strange,
+    threads::{Batch, Threads},
+};
 
 use model::Model;
 pub use wordpiece::{TOKENS_MAX, WordPiece};
 
 const MODEL: &[u8] = include_bytes!("../../../models/minilm/model.onnx");
-const VOCABULARY: &str = include_str!("../../../models/minilm/vocab.txt");
+/// The vocabulary, one token a line.
+pub(super) const VOCABULARY: &str = include_str!("../../../models/minilm/vocab.txt");
 
 /// How many numbers a vector has.
 const DIMENSIONS: usize = 384;
@@ -37,9 +41,10 @@ impl MiniLm {
     pub fn start(threads: usize) -> Result<Self, EmbedError> {
         let model = Model::load(MODEL)?;
         let words = Arc::new(WordPiece::new(VOCABULARY));
-        let threads = Threads::start(threads.max(1), || {
+        let threads = Threads::start(threads.max(1), Batch::ONE, |_| {
             let (model, words) = (model.copy(), words.clone());
-            move |text: &str| model.mean(&words.ids(text)).and_then(refuse_strange)
+            let embed = move |text: &String| model.mean(&words.ids(text)).and_then(refuse_strange);
+            move |texts: &[String]| texts.iter().map(&embed).collect()
         })?;
         Ok(Self { key: key(), threads })
     }

@@ -37,31 +37,36 @@ impl WordPiece {
 
     /// The ids of a text's tokens between the first and the last mark: 2 to [`TOKENS_MAX`].
     pub fn ids(&self, text: &str) -> Vec<i32> {
+        self.ids_within(text, TOKENS_MAX)
+    }
+
+    /// The ids of a text's tokens between the first and the last mark: 2 to `most`, at least 2.
+    pub fn ids_within(&self, text: &str, most: usize) -> Vec<i32> {
         let mut ids = vec![self.first];
         let mut word = String::new();
         for c in cleaned(text) {
-            if ids.len() >= TOKENS_MAX {
+            if ids.len() >= most {
                 break;
             }
             if c == ' ' {
-                self.push_word(&mut word, &mut ids);
+                self.push_word(&mut word, &mut ids, most);
             } else if stands_alone(c) {
-                self.push_word(&mut word, &mut ids);
+                self.push_word(&mut word, &mut ids, most);
                 word.push(c);
-                self.push_word(&mut word, &mut ids);
+                self.push_word(&mut word, &mut ids, most);
             } else {
                 word.push(c);
             }
         }
-        self.push_word(&mut word, &mut ids);
-        ids.truncate(TOKENS_MAX - 1);
+        self.push_word(&mut word, &mut ids, most);
+        ids.truncate(most - 1);
         ids.push(self.last);
         ids
     }
 
     /// Cuts a word into the longest tokens from its start on; all of it is unknown when that fails.
-    fn push_word(&self, word: &mut String, ids: &mut Vec<i32>) {
-        if word.is_empty() || ids.len() >= TOKENS_MAX {
+    fn push_word(&self, word: &mut String, ids: &mut Vec<i32>, most: usize) {
+        if word.is_empty() || ids.len() >= most {
             return word.clear();
         }
         let before = ids.len();

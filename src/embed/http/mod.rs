@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::breaker::Breaker;
-use crate::embed::{EmbedError, Embedder, Urgency, spent::spend};
+use crate::embed::{EmbedError, Embedder, Urgency, spent::spend, unit};
 use crate::telemetry::EmbedderMeter;
 
 use connection::Connection;
@@ -213,13 +213,8 @@ impl Embedder for Http {
         let sent = texts.into_iter().filter(|text| !text.trim().is_empty());
         let sent = sent.map(|text| cut(text, self.text_chars)).collect();
         let mut made = self.vectors(urgency, sent).await?.into_iter();
-        let blank = || {
-            let mut vector = vec![0.0; self.dimensions];
-            vector[0] = 1.0;
-            vector
-        };
         let vectors = is_blank.into_iter().map(|is_blank| match is_blank {
-            true => blank(),
+            true => unit(vec![0.0; self.dimensions]),
             false => made.next().expect("each text that was sent has a vector"),
         });
         Ok(vectors.collect())

@@ -8,22 +8,18 @@ use tokio::sync::Notify;
 
 use crate::error::{Failure, Reason};
 use crate::memory::{
-    Memory, Space,
-    append::seq_of,
-    behind::embedding::Made,
-    documents::Shelved,
-    rows::{revised, unreadable},
+    Memory, Space, append::seq_of, behind::embedding::Made, documents::Shelved, rows::unreadable,
 };
 use crate::record::{Head, Slot, VectorRow, decode, keys};
 use crate::retrieve::PIECES_VERSION;
 use crate::sessions::{Draft, plan_beside};
 use crate::storage::{Batch, Read};
-use crate::types::{Seq, SessionId, TenantId, Turn};
+use crate::types::{Incarnation, Seq, SessionId, TenantId, Turn};
 
 /// How many turns are looked at for one commit, and embedded at the most.
 const PAGE_TURNS: usize = 16;
-/// How many sessions are counted at a time.
-const PAGE_HEADS: usize = 256;
+/// How many rows are removed for one commit.
+const PAGE_CLEARED: usize = 256;
 /// How many sessions and documents that came meanwhile are noted; with more, the pass is made
 /// again.
 const NOTED_MAX: usize = 10_000;
@@ -115,6 +111,13 @@ impl State {
     fn is_ready(&self) -> bool {
         self.at == At::Noted && !self.again && self.sessions.is_empty() && self.documents.is_empty()
     }
+}
+
+/// A life of a session.
+struct Named {
+    tenant: TenantId,
+    session: SessionId,
+    incarnation: Incarnation,
 }
 
 /// What is next.
@@ -274,8 +277,8 @@ impl Memory {
                 state.at = At::Sessions(keys::all_heads());
             }
             Next::Session(after) => match self.head_after(after).await? {
-                Some((key, tenant, session)) => {
-                    let turns = self.fill_session(space, (&tenant, &session), Seq(0)).await?;
+                Some((key, named)) => {
+                    let turns = self.fill_session(space, &named, Seq(0)).await?;
                     let mut state = self.backfill.state();
                     state.turns.0 += turns;
                     state.at = At::Sessions(key);
@@ -292,7 +295,13 @@ impl Memory {
                 None => self.backfill.state().at = At::Noted,
             },
             Next::NotedSession((tenant, session), from) => {
-                self.fill_session(space, (tenant, session), *from).await?;
+                let head = self.get::<Head>(keys::head(tenant, session)).await?;
+                if let Some(head) = head {
+                    let (tenant, session) = (tenant.clone(), session.clone());
+                    let incarnation = head.row.incarnation;
+                    let named = Named { tenant, session, incarnation };
+                    self.fill_session(space, &named, *from).await?;
+                }
             }
             Next::NotedDocument(document) => {
                 self.fill_document(space, document).await?;
@@ -301,36 +310,27 @@ impl Memory {
         Ok(Filled::Some)
     }
 
-    async fn head_after(
-        &self,
-        after: &[u8],
-    ) -> Result<Option<(Vec<u8>, TenantId, SessionId)>, Failure> {
+    async fn head_after(&self, after: &[u8]) -> Result<Option<(Vec<u8>, Named)>, Failure> {
         let mut from = after.to_vec();
         from.push(0);
         let to = keys::after_prefix(&keys::all_heads());
         let rows = self.read(vec![Read::range(from, to).limit(1)]).await?.remove(0);
         let Some(row) = rows.first() else { return Ok(None) };
         let Some((tenant, session)) = keys::head_named_by(&row.key) else { return Ok(None) };
-        Ok(Some((row.key.to_vec(), tenant, session)))
+        let incarnation = decode::<Head>(&row.value).map_err(unreadable)?.incarnation;
+        Ok(Some((row.key.to_vec(), Named { tenant, session, incarnation })))
     }
 
     async fn count_turns(&self) -> Result<u64, Failure> {
-        let (mut from, to) = (keys::all_heads(), keys::after_prefix(&keys::all_heads()));
         let mut turns = 0;
-        loop {
-            let page = Read::range(from, to.clone()).limit(PAGE_HEADS);
-            let rows = self.read(vec![page]).await?.remove(0);
-            for row in &rows {
+        self.pages(keys::all_heads(), |rows| {
+            for row in rows {
                 turns += decode::<Head>(&row.value).map_err(unreadable)?.turns_living;
             }
-            match rows.last() {
-                Some(last) if rows.len() == PAGE_HEADS => {
-                    from = last.key.to_vec();
-                    from.push(0);
-                }
-                _ => return Ok(turns),
-            }
-        }
+            Ok(())
+        })
+        .await?;
+        Ok(turns)
     }
 
     /// Gives the living turns of a session from a seq on their vectors, where they lack them. Gives
@@ -338,12 +338,10 @@ impl Memory {
     async fn fill_session(
         &self,
         space: &Space,
-        (tenant, session): (&TenantId, &SessionId),
+        named: &Named,
         mut from: Seq,
     ) -> Result<u64, Failure> {
-        let head = self.get::<Head>(keys::head(tenant, session)).await?;
-        let Some(head) = head else { return Ok(0) };
-        let incarnation = head.row.incarnation;
+        let incarnation = named.incarnation;
         let mut looked_at = 0;
         loop {
             let page = Read::range(keys::turn(incarnation, from), keys::turn(incarnation, END));
@@ -373,8 +371,8 @@ impl Memory {
                 !done.contains(&turn.seq) && !turn.searchable_text().trim().is_empty()
             });
             if !turns.is_empty() {
-                let made = self.vectors_of(space, tenant, turns).await?;
-                self.keep_beside((tenant, session, incarnation), space, made).await?;
+                let made = self.vectors_of(space, &named.tenant, turns).await?;
+                self.keep_beside(named, space, made).await?;
             }
             from = last.next();
         }
@@ -383,10 +381,11 @@ impl Memory {
     /// Commits vectors of those of the turns that still live.
     async fn keep_beside(
         &self,
-        (tenant, session, incarnation): (&TenantId, &SessionId, crate::types::Incarnation),
+        Named { tenant, session, incarnation }: &Named,
         space: &Space,
         made: Vec<Made>,
     ) -> Result<(), Failure> {
+        let incarnation = *incarnation;
         let found = self.behind(tenant, session, incarnation, |head, _| {
             let made = made.clone();
             async move {
@@ -413,13 +412,9 @@ impl Memory {
     /// Removes all vectors of a slot: those of turns, then those of chunks.
     async fn clear_slot(&self, slot: Slot) -> Result<Filled, Failure> {
         let mut after = keys::all_heads();
-        while let Some((key, tenant, session)) = self.head_after(&after).await? {
-            let rows = self.read(vec![Read::get(keys::head(&tenant, &session))]).await?;
-            if let Some(head) = revised::<Head>(&rows[0])? {
-                let life = head.row.incarnation;
-                let of = |seq| keys::vectors(slot, life, seq);
-                self.clear_range(slot, (of(Seq(0)), of(END))).await?;
-            }
+        while let Some((key, named)) = self.head_after(&after).await? {
+            let of = |seq| keys::vectors(slot, named.incarnation, seq);
+            self.clear_range(slot, (of(Seq(0)), of(END))).await?;
             after = key;
         }
         let mut last = None;
@@ -436,7 +431,7 @@ impl Memory {
     /// Removes the rows of a range while their slot is to be cleared.
     async fn clear_range(&self, slot: Slot, (from, to): (Vec<u8>, Vec<u8>)) -> Result<(), Failure> {
         loop {
-            let page = Read::range(from.clone(), to.clone()).limit(PAGE_HEADS);
+            let page = Read::range(from.clone(), to.clone()).limit(PAGE_CLEARED);
             let rows = self.read(vec![page]).await?.remove(0);
             if rows.is_empty() || self.spaces.to_clear() != Some(slot) {
                 return Ok(());

@@ -13,9 +13,6 @@ use crate::record::{
 use crate::storage::Read;
 use crate::types::{CollectionId, DocumentId, Incarnation, TenantId};
 
-/// How many documents are counted at a time.
-const PAGE_ROWS: usize = 256;
-
 /// A document in its place, in the order in which all are gone through.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::memory) struct Shelved {
@@ -66,30 +63,25 @@ impl Memory {
 
     /// How many chunks all documents have.
     pub(in crate::memory) async fn count_chunks(&self) -> Result<u64, Failure> {
-        let (mut chunks, mut from) = (0, keys::all_collections());
-        let end = after_prefix(&keys::all_collections());
-        loop {
-            let page = Read::range(from, end.clone()).limit(PAGE_ROWS);
-            let rows = self.read(vec![page]).await?.remove(0);
-            for row in &rows {
-                let life = decode::<CollectionRow>(&row.value).map_err(unreadable)?.incarnation;
-                self.pages(keys::documents(life), |rows| {
-                    for row in rows {
-                        let row: DocumentRow = decode(&row.value).map_err(unreadable)?;
-                        chunks += u64::from(row.chunks);
-                    }
-                    Ok(())
-                })
-                .await?;
+        let (mut chunks, mut lives) = (0, Vec::new());
+        self.pages(keys::all_collections(), |rows| {
+            for row in rows {
+                lives.push(decode::<CollectionRow>(&row.value).map_err(unreadable)?.incarnation);
             }
-            match rows.last() {
-                Some(last) if rows.len() == PAGE_ROWS => {
-                    from = last.key.to_vec();
-                    from.push(0);
+            Ok(())
+        })
+        .await?;
+        for life in lives {
+            self.pages(keys::documents(life), |rows| {
+                for row in rows {
+                    let row: DocumentRow = decode(&row.value).map_err(unreadable)?;
+                    chunks += u64::from(row.chunks);
                 }
-                _ => return Ok(chunks),
-            }
+                Ok(())
+            })
+            .await?;
         }
+        Ok(chunks)
     }
 
     /// Gives the chunks of a document their vectors, where they lack them. Gives how many chunks it

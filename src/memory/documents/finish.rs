@@ -22,8 +22,8 @@ use crate::memory::{
 };
 use crate::pool::compute;
 use crate::record::{
-    ChunkRow, ChunkVectorsRow, DocumentHeader, DocumentRow, UploadName, UploadRow, VECTORS_A_ROW,
-    Verb, decode, document_keys as keys,
+    ChunkRow, ChunkVectorsRow, DocumentHeader, DocumentRow, Slot, UploadName, UploadRow,
+    VECTORS_A_ROW, Verb, decode, document_keys as keys,
 };
 use crate::retrieve::TurnVectors;
 use crate::sessions::{Repeat, Revised};
@@ -35,6 +35,9 @@ use crate::types::{ChunkSpan, Generation, MediaType, Policy};
 const COMMIT_BYTES: usize = 1 << 20;
 /// How many chunks are written in one commit, at the most.
 const COMMIT_CHUNKS: usize = 1_024;
+
+/// Vectors, each with the key of its embedder, by the hash of the chunk's text.
+type ByHash = HashMap<[u8; 16], (String, TurnVectors)>;
 
 /// What makes two documents of a `request_id` the same request.
 #[derive(Serialize)]
@@ -260,23 +263,23 @@ impl Memory {
         cut: &Cut,
         before: Option<&DocumentRow>,
     ) -> Result<u32, Failure> {
-        let spaces = [self.spaces.serving(), self.spaces.beside()];
-        let mut known = Vec::with_capacity(spaces.len());
-        for space in spaces.into_iter().flatten() {
-            if let Some(before) = before {
-                known.push((space.slot, self.vectors_by_hash(before, &space).await?));
-            }
-        }
+        let (serving, beside) = (self.spaces.serving(), self.spaces.beside());
+        let serving_slot = serving.as_ref().map(|space| space.slot);
+        let spaces: Vec<Space> = serving.into_iter().chain(beside).collect();
+        let known = match before {
+            Some(before) if !spaces.is_empty() => self.vectors_by_hash(before, spaces).await?,
+            _ => Vec::new(),
+        };
         let mut embedded = 0;
         let mut first = 0;
         while first < cut.spans.len() {
             let (rows, next) = rows_from(cut, first);
             let mut vectors = Vec::new();
-            for (place, (slot, known)) in known.iter().enumerate() {
+            for (slot, known) in &known {
                 let rows = kept_vectors(&cut.spans[first..next], first, known);
-                // The first ones are of the embedder that serves.
-                let lens = rows.iter().map(|(_, row)| row.vectors.len() as u32);
-                embedded += if place == 0 { lens.sum::<u32>() } else { 0 };
+                if Some(*slot) == serving_slot {
+                    embedded += rows.iter().map(|(_, row)| row.vectors.len() as u32).sum::<u32>();
+                }
                 vectors.extend(rows.into_iter().map(|(first, row)| (*slot, first, row)));
             }
             let draft = plan_chunks(&upload.spot, upload.life, &upload.row, &rows, &vectors);
@@ -286,40 +289,27 @@ impl Memory {
         Ok(embedded)
     }
 
-    /// The vectors of a content by the hashes of its chunks.
+    /// The vectors of a content in each of the spaces, by the hashes of its chunks.
     async fn vectors_by_hash(
         &self,
         before: &DocumentRow,
-        space: &Space,
-    ) -> Result<HashMap<[u8; 16], (String, TurnVectors)>, Failure> {
-        let reads = vec![
-            Read::prefix(keys::chunks(before.generation)),
-            Read::prefix(keys::vectors(space.slot, before.generation)),
-        ];
-        let mut rows = self.read(reads).await?;
-        let (vectors, chunks) = (rows.remove(1), rows.remove(0));
-        let embedder = space.embedder.key().to_owned();
+        spaces: Vec<Space>,
+    ) -> Result<Vec<(Slot, ByHash)>, Failure> {
+        let vectors = spaces.iter().map(|space| keys::vectors(space.slot, before.generation));
+        let all = [keys::chunks(before.generation)].into_iter().chain(vectors);
+        let mut rows = self.read(all.map(Read::prefix).collect()).await?.into_iter();
+        let chunks = rows.next().unwrap_or_default();
+        let vectors: Vec<(Space, Vec<Row>)> = spaces.into_iter().zip(rows).collect();
         let known = compute(self.pool.as_ref(), move || {
             let hash = |row: &Row| {
                 let ordinal = keys::ordinal_of(&row.key)?;
                 Some((ordinal, decode::<ChunkRow>(&row.value).ok()?.span.hash))
             };
             let hashes: HashMap<u32, [u8; 16]> = chunks.iter().filter_map(hash).collect();
-            let mut known = HashMap::new();
-            for row in &vectors {
-                let first = keys::ordinal_of(&row.key);
-                let Some((first, row)) = first.zip(decode::<ChunkVectorsRow>(&row.value).ok())
-                else {
-                    continue;
-                };
-                for at in (0..row.vectors.len()).filter(|_| row.embedder == embedder) {
-                    if let Some(hash) = hashes.get(&(first + at as u32)) {
-                        let vector = row.vectors.pick(&[at]);
-                        known.insert(*hash, (row.embedder.clone(), vector));
-                    }
-                }
-            }
-            known
+            let of = |(space, rows): (Space, Vec<Row>)| {
+                (space.slot, by_hash(&hashes, &rows, space.embedder.key()))
+            };
+            vectors.into_iter().map(of).collect()
         });
         Ok(known.await.expect("reading rows does not panic"))
     }
@@ -405,12 +395,25 @@ fn rows_from(cut: &Cut, first: usize) -> (Vec<(u32, ChunkRow)>, usize) {
     (rows, at)
 }
 
+/// The vectors of an embedder in these rows, by the hashes of their chunks.
+fn by_hash(hashes: &HashMap<u32, [u8; 16]>, rows: &[Row], embedder: &str) -> ByHash {
+    let mut known = ByHash::new();
+    for row in rows {
+        let first = keys::ordinal_of(&row.key);
+        let Some((first, row)) = first.zip(decode::<ChunkVectorsRow>(&row.value).ok()) else {
+            continue;
+        };
+        for at in (0..row.vectors.len()).filter(|_| row.embedder == embedder) {
+            if let Some(hash) = hashes.get(&(first + at as u32)) {
+                known.insert(*hash, (row.embedder.clone(), row.vectors.pick(&[at])));
+            }
+        }
+    }
+    known
+}
+
 /// Rows of vectors for those chunks of `spans` (the first has the ordinal `first`) that are known.
-fn kept_vectors(
-    spans: &[ChunkSpan],
-    first: usize,
-    known: &HashMap<[u8; 16], (String, TurnVectors)>,
-) -> Vec<(u32, ChunkVectorsRow)> {
+fn kept_vectors(spans: &[ChunkSpan], first: usize, known: &ByHash) -> Vec<(u32, ChunkVectorsRow)> {
     let mut rows: Vec<(u32, ChunkVectorsRow)> = Vec::new();
     for (at, span) in spans.iter().enumerate() {
         let Some((embedder, vector)) = known.get(&span.hash) else { continue };

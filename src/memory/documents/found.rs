@@ -8,14 +8,12 @@ use crate::documents::{
     Candidates, DocumentFilter, Fused, FusionWeights, IndexError, Question, fuse,
 };
 use crate::error::{Failure, Reason};
-use crate::memory::{Coverage, Degraded, Memory, Space, rows::revised};
+use crate::memory::{Coverage, Degraded, Memory, Space, rows::revised, search::mode};
 use crate::record::{CollectionRow, DocumentRow, document_keys as keys};
 use crate::retrieve::{Embeddable, Mode, SignalValue, plain_question};
 use crate::storage::Read;
 use crate::telemetry::documents_searched;
-use crate::types::{
-    CollectionId, DocumentId, Generation, Incarnation, Metadata, Policy, RetrievalMode, TenantId,
-};
+use crate::types::{CollectionId, DocumentId, Generation, Incarnation, Metadata, Policy, TenantId};
 
 /// How many candidates each list gives: enough that the spread of their scores is that of the
 /// collection's better part.
@@ -43,6 +41,8 @@ pub struct DocumentSearch<'a> {
     /// How long the vector of the question is waited for, and the index; `None`: as long as it
     /// takes, within reason.
     pub wait: (Duration, Option<Duration>),
+    /// Whether others wait for the place of the call.
+    pub hurried: bool,
 }
 
 /// A chunk that was found.
@@ -83,6 +83,8 @@ pub struct FoundDocuments {
     pub coverage: Option<Coverage>,
     /// A digest of what was searched; 0: nothing.
     pub digest: u64,
+    /// The key of the reranker whose scores took part.
+    pub reranker: Option<Arc<str>>,
 }
 
 impl Memory {
@@ -97,6 +99,7 @@ impl Memory {
         policy: &Policy,
         asked: &DocumentSearch<'_>,
     ) -> Result<FoundDocuments, Failure> {
+        let came = tokio::time::Instant::now();
         let mut found = FoundDocuments::default();
         if asked.collections.is_empty() {
             return Ok(found);
@@ -110,17 +113,13 @@ impl Memory {
             return Ok(found);
         };
         let language = policy.retrieval.language.as_str();
-        let mode = match policy.retrieval_mode {
-            RetrievalMode::Hybrid => Mode::Hybrid,
-            RetrievalMode::Words => Mode::Words,
-            RetrievalMode::Vectors => Mode::Vectors,
-        };
+        let mode = mode(policy);
         let vector = match mode {
             Mode::Words => None,
             _ => self.question_meaning(tenant, asked, language, &mut found.degraded).await,
         };
         // Another embedder may serve since then; none comes in while the index is asked.
-        let _held = self.spaces.hold().await;
+        let held = self.spaces.hold().await;
         let vector = vector.and_then(|(space, vector)| {
             let serves = self.spaces.serves(space.embedder.key());
             found.degraded.extend((!serves).then_some(Degraded::Vector));
@@ -154,7 +153,10 @@ impl Memory {
             found.degraded.extend(pending.then_some(Degraded::VectorsPending));
         }
         let order = fuse(&candidates.found, mode, FusionWeights::DEFAULT);
-        found.chunks = self.read_chunks(&lives, &candidates, &order, asked).await?;
+        let order = (order.as_slice(), self.chunks_to_judge());
+        found.chunks = self.read_chunks(&lives, &candidates, order, asked).await?;
+        drop(held);
+        self.judge_chunks(tenant, asked, came, &mut found).await;
         Ok(found)
     }
 
@@ -202,21 +204,22 @@ impl Memory {
         }
     }
 
-    /// The best of the candidates, with their texts; those whose content is gone are left out.
+    /// The best of the candidates, with their texts, those that are judged among them; those whose
+    /// content is gone are left out.
     async fn read_chunks(
         &self,
         lives: &BTreeMap<Incarnation, CollectionId>,
         candidates: &Candidates,
-        order: &[Fused],
+        (order, judged): (&[Fused], usize),
         asked: &DocumentSearch<'_>,
     ) -> Result<Vec<FoundChunk>, Failure> {
-        let best = &order[..asked.most.min(order.len())];
+        let best = &order[..asked.most.max(judged).min(order.len())];
         let Some(enough) = asked.tokens_enough else {
             return self.read_page(lives, candidates, best).await;
         };
         let (mut found, mut tokens) = (Vec::new(), 0);
         for page in best.chunks(PAGE_CHUNKS) {
-            if tokens >= enough {
+            if tokens >= enough && found.len() >= judged {
                 break;
             }
             let read = self.read_page(lives, candidates, page).await?;

@@ -154,7 +154,7 @@ impl Memory {
     }
 
     /// Calls `each` with the rows of a prefix, some at a time.
-    pub(super) async fn pages(
+    pub(in crate::memory) async fn pages(
         &self,
         prefix: Vec<u8>,
         mut each: impl FnMut(&[Row]) -> Result<(), Failure>,

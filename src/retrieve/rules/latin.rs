@@ -13,7 +13,6 @@ pub(super) const ENGLISH: Table = Table {
         hadn ain can't cannot ll re ve let us just also too very really quite only even still yet \
         some any each every both all such own same other another ever never etc s t m d",
     question: "what which who whom whose when where why how",
-    when: "when",
     first_person: "i me my mine myself we us our ours",
     second_person: "you your yours",
     said: "said told suggested recommended mentioned gave given provided remind reminded \
@@ -56,7 +55,6 @@ pub(super) const GERMAN: Table = Table {
         nichts ja eben mal halt ganz gar",
     question: "was wer wen wem wessen wann wo wohin woher warum wieso weshalb wie welche welcher \
         welches welchen welchem wieviel wieviele",
-    when: "wann",
     first_person: "ich mich mir mein meine meiner meinem meinen wir uns unser unsere",
     second_person: "du dich dir dein deine sie ihr ihnen",
     said: "gesagt sagtest sagten empfohlen empfahlst vorgeschlagen erwähnt genannt erklärt erzählt \
@@ -95,7 +93,6 @@ pub(super) const FRENCH: Table = Table {
         là ici qui dont",
     question: "qui que quoi quel quelle quels quelles quand où pourquoi comment combien lequel \
         laquelle",
-    when: "quand",
     first_person: "je j me moi mon ma mes nous notre nos",
     second_person: "tu te toi ton ta tes vous votre vos",
     said: "dit disais recommandé suggéré proposé mentionné expliqué conseillé donné",
@@ -129,7 +126,6 @@ pub(super) const SPANISH: Table = Table {
         cuando donde quien",
     question: "qué quién quiénes cuál cuáles cuándo dónde cómo cuánto cuánta cuántos cuántas por \
         que cual cuanto",
-    when: "cuándo",
     first_person: "yo me mi mis mí mío mía nosotros nos nuestro nuestra",
     second_person: "tú tu te ti tus usted ustedes dijiste recomendaste sugeriste mencionaste \
         explicaste aconsejaste diste",
@@ -162,7 +158,6 @@ pub(super) const ITALIAN: Table = Table {
         miei noi ci nostro tu ti te tuo tua voi vi lui lei loro si suo sua non più molto anche \
         questo questa questi quello quella così già ancora c",
     question: "che cosa chi quale quali quando dove perché come quanto quanta quanti quante cos",
-    when: "quando",
     first_person: "io mi me mio mia miei mie noi ci nostro nostra",
     second_person: "tu ti te tuo tua voi vi vostro",
     said: "detto consigliato suggerito menzionato spiegato",
@@ -188,7 +183,6 @@ pub(super) const PORTUGUESE: Table = Table {
         você vocês seu sua seus suas ele ela eles elas lhe isso isto este esta esse essa aquele \
         aquela não já muito mais também ao à às",
     question: "que quê quem qual quais quando onde como quanto quanta quantos quantas porque por",
-    when: "quando",
     first_person: "eu me mim meu minha meus minhas nós nosso nossa",
     second_person: "tu te ti teu tua você vocês disseste",
     said: "disse disseste recomendou sugeriu mencionou explicou",
@@ -212,7 +206,6 @@ pub(super) const DUTCH: Table = Table {
         wil ik mij me mijn wij we ons onze jij je jou jouw u uw hij hem zijn zij ze haar hun niet \
         geen van voor in op aan met naar bij om uit over tot door te ook nog al wel zo als dan om",
     question: "wat wie welke welk wanneer waar waarom hoe hoeveel waarheen",
-    when: "wanneer",
     first_person: "ik mij me mijn wij we ons onze",
     second_person: "jij je jou jouw u uw",
     said: "zei gezegd aanbevolen voorgesteld genoemd verteld uitgelegd",
@@ -237,7 +230,6 @@ pub(super) const TURKISH: Table = Table {
         seni sana senin biz bizi bize bizim siz sizi size sizin onlar mi mı mu mü çok daha en gibi \
         kadar değil var yok olan olarak her hiç",
     question: "ne kim hangi nerede nereye nasıl neden niçin niye kaç zaman",
-    when: "zaman",
     first_person: "ben beni bana benim biz bizi bize bizim",
     second_person: "sen seni sana senin siz sizi size sizin",
     said: "dedin söyledin önerdin",

@@ -8,6 +8,9 @@ use crate::retrieve::Language;
 
 mod latin;
 mod others;
+mod relative;
+
+pub(super) use relative::{Relative, relative};
 
 /// The rule words of one language, each row parted by spaces.
 pub(super) struct Table {
@@ -15,8 +18,6 @@ pub(super) struct Table {
     pub(super) stop: &'static str,
     /// Words that open a question; they are stop words too.
     pub(super) question: &'static str,
-    /// The question words that ask for a time.
-    pub(super) when: &'static str,
     /// I, my and their like.
     pub(super) first_person: &'static str,
     /// You, your and their like.
@@ -43,7 +44,6 @@ impl Table {
     const EMPTY: Self = Self {
         stop: "",
         question: "",
-        when: "",
         first_person: "",
         second_person: "",
         said: "",
@@ -63,7 +63,6 @@ pub(super) struct WordKind(u16);
 impl WordKind {
     pub(super) const STOP: Self = Self(1);
     pub(super) const QUESTION: Self = Self(2);
-    pub(super) const WHEN: Self = Self(4);
     pub(super) const FIRST_PERSON: Self = Self(8);
     pub(super) const SECOND_PERSON: Self = Self(16);
     pub(super) const SAID: Self = Self(32);
@@ -117,7 +116,6 @@ impl Rules {
         let rows = [
             (table.stop, WordKind::STOP),
             (table.question, WordKind(WordKind::QUESTION.0 | WordKind::STOP.0)),
-            (table.when, WordKind::WHEN),
             (table.first_person, WordKind::FIRST_PERSON),
             (table.second_person, WordKind::SECOND_PERSON),
             (table.said, WordKind::SAID),

@@ -3,26 +3,13 @@
 
 use proptest::prelude::*;
 
-use super::{ask, session};
+use super::check_first as check;
 use crate::retrieve::{
-    Language, SessionIndex, Spoken,
+    Language, Spoken,
     query::Reader,
     terms::{analyse, analyse_text},
 };
 use crate::types::{Part, Role, Seq, Status, Timestamp, Turn};
-
-/// Checks that of some turns (one a line) the one that begins with `>` is found first. Each is a
-/// session of its own: the neighbours of a turn count too, and are not what is asked here.
-#[track_caller]
-fn check(question: &str, turns: &str) {
-    let lines: Vec<&str> = turns.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let wanted = lines.iter().position(|line| line.starts_with("> "));
-    let chats = lines.iter().map(|line| session(&format!("U: {}", line.trim_start_matches("> "))));
-    let chats: Vec<SessionIndex> = chats.collect();
-    let ranking = ask(&chats.iter().collect::<Vec<_>>(), question);
-    let found = ranking.hits.first().map(|hit| hit.source);
-    assert_eq!(found, wanted, "{question}: {:?}", ranking.decision);
-}
 
 #[test]
 fn german_is_found_by_other_forms_and_spellings() {

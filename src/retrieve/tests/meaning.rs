@@ -149,7 +149,7 @@ fn the_best_piece_of_a_turn_counts() {
     let chat = embedded(session(&format!("U: {text}\nA: I see, poor cake.")), &[text]);
     let found = ask_by(&whole(&chat), "My dog ate the whole cake", Mode::Hybrid);
     let value = |name| signal(&found.hits[0], name).expect("it has weight").0;
-    assert!((value("cosine_piece") - 1.0).abs() < 1e-6);
+    assert!((value("cosine_piece") - 1.0).abs() < 0.02);
     assert!(value("cosine_turn") < 0.95);
 }
 

@@ -13,7 +13,9 @@ mod idle;
 mod languages;
 mod meaning;
 mod ranking;
+mod reranked;
 mod signals;
+mod spans;
 mod vectors;
 
 use idle::IDLE;
@@ -48,6 +50,19 @@ fn ask(sessions: &[&SessionIndex], text: &str) -> Ranking {
     ask_sources(&sources, Query { text, ..Query::default() })
 }
 
+/// Checks that of some turns (one a line) the one that begins with `>` is found first. Each is a
+/// session of its own: the neighbours of a turn count too, and are not what is asked here.
+#[track_caller]
+fn check_first(question: &str, turns: &str) {
+    let lines: Vec<&str> = turns.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let wanted = lines.iter().position(|line| line.starts_with("> "));
+    let chats = lines.iter().map(|line| session(&format!("U: {}", line.trim_start_matches("> "))));
+    let chats: Vec<SessionIndex> = chats.collect();
+    let ranking = ask(&chats.iter().collect::<Vec<_>>(), question);
+    let found = ranking.hits.first().map(|hit| hit.source);
+    assert_eq!(found, wanted, "{question}: {:?}", ranking.decision);
+}
+
 fn ask_sources(sources: &[Source<'_>], query: Query<'_>) -> Ranking {
     rank(&request(sources, query))
 }
@@ -67,7 +82,7 @@ fn request<'a>(sources: &'a [Source<'a>], query: Query<'a>) -> Request<'a> {
 }
 
 fn no_signal(why: NoSignal) -> Ranking {
-    Ranking { decision: Decision::NoSignal(why), hits: Vec::new() }
+    Ranking { decision: Decision::NoSignal(why), hits: Vec::new(), spread: 0.0 }
 }
 
 /// A chat of a user with an assistant, with small talk in it, of 24 turns.

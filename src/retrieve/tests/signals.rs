@@ -1,11 +1,11 @@
 use super::{ask, assistant_chat, persons_chat, session};
 use crate::retrieve::{
-    Language, SessionIndex, Weights,
+    Language, NearWeights, SessionIndex, Weights,
     dates::{AskedDate, asked_dates, day_of},
     lexical::rarity,
     query::surface_words,
     rules::rules,
-    signals::{ChatKind, FLAGS_START, NAMES, Standardised, in_order, named_speakers, shifted},
+    signals::{ChatKind, FLAGS_START, NAMES, Standardised, in_order, named_speakers},
 };
 use crate::types::Timestamp;
 
@@ -35,13 +35,6 @@ fn without_variance_a_signal_counts_nothing() {
 }
 
 #[test]
-fn neighbours_end_at_the_session() {
-    let values = [1.0, 2.0, 3.0, 4.0];
-    assert_eq!(shifted(&values, &[0..2, 2..4], 0), [0.0, 1.0, 0.0, 3.0]);
-    assert_eq!(shifted(&values, &[0..2, 2..4], 2), [2.0, 0.0, 4.0, 0.0]);
-}
-
-#[test]
 fn rare_terms_are_worth_more_and_none_is_worth_less_than_nothing() {
     assert!(rarity(1, 100) > rarity(10, 100));
     assert!(rarity(100, 100) > 0.0);
@@ -57,10 +50,10 @@ fn persons_have_names_and_assistants_have_none() {
 #[test]
 fn each_weight_has_its_name() {
     let weights = Weights::DEFAULT;
-    let order = in_order(&weights, weights.person_to_person);
+    let order = in_order(&weights, weights.short_turns, weights.person_to_person);
     let weight = |name: &str| order[NAMES.iter().position(|known| *known == name).expect(name)];
-    assert_eq!(weight("vicinity"), weights.vicinity);
-    assert_eq!(weight("before"), weights.person_to_person.before);
+    assert_eq!(weight("vicinity"), weights.short_turns.vicinity);
+    assert_eq!(weight("session"), weights.session);
     assert_eq!(weight("speaker_named"), weights.person_to_person.speaker_named);
     assert_eq!(weight("date"), weights.person_to_person.date);
     assert_eq!(NAMES[FLAGS_START], "speaker_named");
@@ -87,8 +80,6 @@ fn flags_say_what_turns_are() {
     check(&chat, "When did Ida sell the boat?", "first_person", &[(1, 1.0)]);
     check(&chat, "When did Ida sell the boat?", "after_question", &[(3, 1.0)]);
     check(&chat, "When did Ida sell the boat?", "is_question", &[(2, 1.0), (4, 1.0)]);
-    check(&chat, "When did Ida sell the boat?", "time_word", &[(1, 1.0)]);
-    check(&chat, "Did Ida sell the boat?", "time_word", &[]);
     check(&chat, "The boat on 16 November 2023?", "date", &[(2, 1.0)]);
 }
 
@@ -105,6 +96,42 @@ fn the_side_that_is_asked_for_counts() {
     check(&chat, "Can you remind me of the tent?", "asked_side", &[(2, 1.0)]);
     check(&chat, "I told you about my tent.", "asked_side", &[(1, 1.0)]);
     check(&chat, "Can you recommend a tent?", "asked_side", &[(1, 1.0)]);
+}
+
+#[test]
+fn a_weight_is_set_by_its_name_for_one_kind_or_both() {
+    let of = |name: &str| Weights::DEFAULT.with(name, 7.0).expect("there is such a weight");
+    for (at, name) in NAMES.into_iter().enumerate() {
+        let weights = of(name);
+        let near = [weights.short_turns, weights.long_turns];
+        let chats = [weights.person_to_person, weights.user_assistant];
+        for (near, chat) in near.into_iter().zip(chats) {
+            assert_eq!(in_order(&weights, near, chat)[at], 7.0, "{name}");
+        }
+    }
+    let weights = of("persons.date");
+    assert_eq!(weights.person_to_person.date, 7.0);
+    assert_eq!(weights.user_assistant, Weights::DEFAULT.user_assistant);
+    let weights = of("long.turn");
+    assert_eq!(weights.long_turns.turn, 7.0);
+    assert_eq!(weights.short_turns, Weights::DEFAULT.short_turns);
+    assert_eq!(of("length").length, 7.0);
+    for unknown in ["persons.session", "long.date", "colour", "", "."] {
+        assert_eq!(Weights::DEFAULT.with(unknown, 1.0), None, "{unknown}");
+    }
+}
+
+#[test]
+fn turns_of_middling_length_count_between_short_and_long_ones() {
+    let weights = Weights::DEFAULT;
+    assert_eq!(weights.near(13.0), weights.short_turns);
+    assert_eq!(weights.near(80.0), weights.long_turns);
+    let middle = weights.near(40.0);
+    let mean =
+        |pick: fn(NearWeights) -> f64| (pick(weights.short_turns) + pick(weights.long_turns)) / 2.0;
+    assert!((middle.turn - mean(|near| near.turn)).abs() < 1e-9);
+    assert!((middle.window - mean(|near| near.window)).abs() < 1e-9);
+    assert!((middle.vicinity - mean(|near| near.vicinity)).abs() < 1e-9);
 }
 
 #[track_caller]

@@ -4,6 +4,7 @@ use super::session;
 use crate::retrieve::{
     SessionIndex, TurnVectors,
     dot::{Way, dot, dots, dots_by},
+    halves,
     vectors::{PieceVectors, QueryVector},
 };
 use crate::types::Seq;
@@ -59,15 +60,64 @@ fn extreme_numbers_do_not_overflow() {
     dots(&[], &[], &mut Vec::new());
 }
 
+/// Checks every way of this processor against plain sums, on three rows of half-bytes.
+#[track_caller]
+fn check_halves(query: &[i16], rows: &[i8]) {
+    let size = query.len();
+    let mut packed = Vec::new();
+    rows.chunks_exact(size).for_each(|row| halves::pack(row, &mut packed));
+    assert_eq!(packed.len(), rows.len() / size * halves::bytes_of(size));
+    let expected: Vec<i32> = rows.chunks_exact(size).map(|row| dot(query, row)).collect();
+    for way in Way::possible() {
+        let mut sums = vec![7];
+        halves::dots_by(way, query, &packed, &mut sums);
+        assert_eq!(sums, expected, "{way:?} at {size}");
+    }
+}
+
 #[test]
-fn cosines_of_quantised_vectors_are_near_the_true_ones() {
+fn every_way_gives_the_exact_sums_of_half_bytes() {
+    for size in 1..=700 {
+        let mut numbers = noise(size as u64).map(|number| (number % 255) as i16 - 127);
+        let query: Vec<i16> = numbers.by_ref().take(size).collect();
+        let rows: Vec<i8> = numbers.take(3 * size).map(|number| (number % 8) as i8).collect();
+        check_halves(&query, &rows);
+    }
+    for (q, r) in [(127, 7), (-127, 7), (127, -7), (-127, -7), (-128, 7), (-128, -7)] {
+        for size in [1, 63, 64, 65, 384, 65_535] {
+            check_halves(&vec![q; size], &vec![r; 2 * size]);
+        }
+    }
+    halves::dots(&[], &[], &mut Vec::new());
+}
+
+#[test]
+fn half_bytes_keep_the_order_and_the_sign_of_numbers() {
+    let row: Vec<i8> = (-127..=127).collect();
+    let narrow = halves::narrowed(&row);
+    assert!(narrow.is_sorted() && narrow.first() == Some(&-7) && narrow.last() == Some(&7));
+    assert!(row.iter().zip(&narrow).all(|(n, h)| i32::from(*n) * i32::from(*h) >= 0));
+    assert_eq!(halves::narrowed(&[0, 0]), [0, 0]);
+    assert_eq!(halves::narrowed(&[1, -127]), [0, -7]);
+}
+
+#[test]
+fn a_few_numbers_among_zeros_keep_their_direction() {
+    let mut row = vec![0; 384];
+    (row[3], row[9]) = (127, 54);
+    let narrow = halves::narrowed(&row);
+    assert_eq!((narrow[3], narrow[9]), (7, 3));
+}
+
+#[test]
+fn cosines_of_a_sessions_vectors_are_near_the_true_ones() {
     for seed in 0..50 {
         let (a, b) = (vector(seed, 384), vector(seed + 100, 384));
         let b: Vec<f32> = a.iter().zip(&b).map(|(a, b)| 0.01 * (a + b / 3.0)).collect();
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
         let found = cosines(&a, &[b])[0];
-        assert!((found - cosine).abs() < 0.005, "{found} {cosine}");
+        assert!((found - cosine).abs() < 0.03, "{found} {cosine}");
     }
 }
 
@@ -82,8 +132,9 @@ fn length_counts_nothing_and_a_vector_without_direction_is_like_none() {
     let same = vec![vec![3.0, 4.0], vec![0.3, 0.4], vec![-3.0, -4.0], vec![0.0, 0.0]];
     let found = cosines(&[6.0, 8.0], &same);
     for (found, expected) in found.iter().zip([1.0, 1.0, -1.0, 0.0]) {
-        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        assert!((found - expected).abs() < 0.01, "{found} {expected}");
     }
+    assert_eq!((found[0], found[3]), (found[1], 0.0));
     let broken = vec![vec![1.0, 0.0], vec![f32::NAN, 1.0], vec![f32::INFINITY, 1.0], vec![1.0]];
     assert_eq!(cosines(&[1.0, 0.0], &broken)[1..], [0.0, 0.0, 0.0]);
     assert!(QueryVector::of(&[0.0, 0.0]).is_none());
@@ -128,7 +179,7 @@ fn new_vectors_take_the_place_of_old_ones() {
     index.set_vectors(Seq(2), &one(2));
     let bytes = index.bytes();
     assert!(index.set_vectors(Seq(1), &one(5)));
-    assert!((first(&index)[0] - 1.0).abs() < 1e-6);
+    assert!((first(&index)[0] - 1.0).abs() < 0.02);
     assert_eq!(index.bytes(), bytes, "as many vectors take no more room");
     assert!(index.set_vectors(Seq(1), &TurnVectors::quantise(&[vector(5, 16), vector(6, 16)])));
     assert_eq!(first(&index).len(), 2);
@@ -149,7 +200,7 @@ fn turns_without_text_want_no_vectors() {
 }
 
 #[test]
-fn a_vector_of_384_numbers_takes_less_than_450_bytes() {
+fn a_vector_of_384_numbers_takes_less_than_240_bytes() {
     let lines = "U: a walk\n".repeat(1_000);
     let mut index = session(&lines);
     let without = index.bytes();
@@ -157,5 +208,5 @@ fn a_vector_of_384_numbers_takes_less_than_450_bytes() {
         index.set_vectors(Seq(seq), &TurnVectors::quantise(&[vector(seq, 384)]));
     }
     let each = (index.bytes() - without) / 1_000;
-    assert!((388..450).contains(&each), "{each}");
+    assert!((196..240).contains(&each), "{each}");
 }

@@ -103,11 +103,16 @@ impl Drop for Crowd {
 
 impl Crowd {
     pub async fn new(settings: &AdmitSettings) -> Self {
+        Self::with(settings, |memory| memory).await
+    }
+
+    /// The same over verbs that `make` has made other ones of.
+    pub async fn with(settings: &AdmitSettings, make: impl FnOnce(Memory) -> Memory) -> Self {
         let secret = [7; 32];
         let (clock, chance) = (Arc::new(SystemClock::new()), Arc::new(SystemChance));
         let partitions = Partitions::new(1 << 26);
         let memory = Memory::new(Arc::new(MemStore::new()), clock, chance, partitions, &secret);
-        let memory = Arc::new(memory);
+        let memory = Arc::new(make(memory));
         let admission = Arc::new(Admission::new(settings, 1));
         let (leave, came_in) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
         let calls = Calls {

@@ -7,7 +7,7 @@ use keepsake::proto::v1::ingest_documents_response::Message as Answer;
 use tonic::{Code, Status};
 
 use super::Service;
-use super::client::{Documents, reason, uuid};
+use super::client::{Documents, context, reason, uuid};
 
 /// The same claims of a service with its documents on a Qdrant server: of tests, or the real one.
 macro_rules! on_qdrant {
@@ -44,6 +44,7 @@ on_engines! {
     faulty_parts_are_refused_with_a_reason
     many_small_documents_are_sent_without_waiting
     what_came_of_an_upload_can_be_deleted
+    a_turn_that_asks_nothing_brings_no_passages
 }
 
 pub fn header(id: &str) -> pb::DocumentHeader {
@@ -386,4 +387,23 @@ async fn faulty_parts_are_refused_with_a_reason(service: Service) {
     let large = vec![begin(header("a")), part(0, &vec![b'x'; (1 << 20) + 1], true)];
     let (_, ended) = answers(&mut client, large).await;
     assert_eq!(reason(&ended.unwrap_err()), "MESSAGE_TOO_LARGE");
+}
+
+async fn a_turn_that_asks_nothing_brings_no_passages(service: Service) {
+    let text = b"Thanks to the perfect ferry to Gotland, great and nice, all is well now.\n";
+    done(sent(&mut service.documents(), header("travel"), text).await);
+    for (query, passages) in [
+        ("Where does the ferry go?", 1),
+        ("Thanks, that was perfect!", 0),
+        ("Great, thank you so much.", 0),
+        ("\u{1f44d}", 0),
+        ("ferry", 1),
+    ] {
+        let asked = context("talk", query, 1_000);
+        let asked = pb::BuildContextRequest { collections: vec!["notes".into()], ..asked };
+        let built = service.memory().build_context(asked).await.unwrap().into_inner();
+        let kind = i32::from(pb::SectionKind::Documents);
+        let section = built.sections.iter().find(|section| section.kind == kind).unwrap();
+        assert_eq!(section.items.len(), passages, "{query}");
+    }
 }

@@ -40,6 +40,7 @@ mod models;
 mod overload;
 mod pages;
 mod repeats;
+mod rerank;
 mod serving;
 mod statuses;
 mod tenants;

@@ -10,6 +10,7 @@ mod histories;
 mod life;
 mod limits;
 mod model;
+mod rerank;
 mod shelves;
 mod spaces;
 mod summaries;

@@ -148,6 +148,7 @@ async fn finds(world: &World, word: &str) -> bool {
         most: 1_000,
         tokens_enough: None,
         wait: (Duration::ZERO, None),
+        hurried: false,
     };
     let found = world.memory.find_documents(&world.tenant, &policy, &asked).await.unwrap();
     assert_eq!(found.degraded, []);

@@ -90,6 +90,7 @@ async fn find(world: &World) -> FoundDocuments {
         most: 10,
         tokens_enough: None,
         wait: (Duration::from_secs(1), None),
+        hurried: false,
     };
     world.memory.find_documents(&world.tenant, &policy, &asked).await.unwrap()
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keepsake::embed::Scripted;
+use keepsake::embed::{Scripted, Urgency};
 use keepsake::memory::{Degraded, Target};
 use keepsake::sessions::DeleteTurns;
 use keepsake::types::Seq;
 
 use super::behind::{filled, settle};
-use super::world::{World, of_session, session};
+use super::world::{World, append, of_session, session};
+use crate::embed_contract::Apart;
 
 const QUESTION: &str = "Which workshop went to Kyoto?";
 
@@ -43,6 +44,23 @@ async fn who_waits_for_a_question_of_another_has_it_embedded_when_that_one_gives
     // It is known now.
     scripted.fail();
     assert_eq!(world.build(of_session("s"), QUESTION).await.degraded, []);
+}
+
+#[tokio::test]
+async fn a_question_in_the_words_of_a_turn_is_embedded_as_a_question_where_that_matters() {
+    let apart = Arc::new(Apart::default());
+    let world = World::with_embedder(apart.clone()).await;
+    world.append(&append("s", "ann", &[QUESTION, "The one of March."])).await;
+    settle(&world).await;
+    let as_what = |wanted: Urgency| {
+        let texts = apart.texts.lock().unwrap();
+        texts.iter().filter(|(urgency, text)| *urgency == wanted && text == QUESTION).count()
+    };
+    assert_eq!((as_what(Urgency::Background), as_what(Urgency::Query)), (1, 0));
+    for _ in 0..2 {
+        world.build(of_session("s"), QUESTION).await;
+    }
+    assert_eq!((as_what(Urgency::Background), as_what(Urgency::Query)), (1, 1));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use keepsake::memory::{
     Answered, BuildRequest, Built, Filter, Memory, NewTenant, Partitions, PolicyChange, Scope,
     Spaces, StoreRecord, SummaryChange, Target,
 };
+use keepsake::rerank::Reranker;
 use keepsake::sessions::{Append, NewTurn};
 use keepsake::storage::{Batch, CommitError, MemStore, Read, Revision, Row, Store, StoreError};
 use keepsake::types::{
@@ -292,6 +293,12 @@ impl World {
         let record = StoreRecord::new(self.store.clone(), embedder);
         self.memory = self.memory.with_documents(Arc::new(MemIndex::new(Arc::new(record))));
         self.memory.reconcile_documents().await.unwrap();
+        self
+    }
+
+    /// The same with a reranker, which reads at most so many of what is found first.
+    pub fn with_reranker(mut self, reranker: Arc<dyn Reranker>, candidates: usize) -> Self {
+        self.memory = self.memory.with_reranker(reranker, candidates, &[7; 32]);
         self
     }
 
