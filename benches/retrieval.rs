@@ -18,6 +18,10 @@ use keepsake::retrieve::{
 };
 use keepsake::types::{Seq, Timestamp, Turn};
 
+/// The program's own: the system's gives memory of this size back each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const AS_OF: Timestamp = Timestamp(1_790_000_000_000);
 const QUERY: &str = "Which train to Lisbon did I book for my sister on Friday?";
 const DIMENSIONS: usize = 384;
@@ -29,15 +33,6 @@ const SESSION_TURNS: usize = 500;
 struct User {
     sessions: Vec<SessionIndex>,
     bytes_by_words: usize,
-    resident_bytes: usize,
-}
-
-/// What the process holds in memory, where the system says so.
-fn resident_bytes() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    number.and_then(|number| number.parse().ok()).map_or(0, |kilobytes: usize| kilobytes * 1_024)
 }
 
 fn vector(numbers: &mut words::Numbers) -> Vec<f32> {
@@ -64,9 +59,8 @@ fn turns(seed: u64, count: usize) -> Vec<Turn> {
 }
 
 fn user(count: usize) -> User {
-    let before = resident_bytes();
     let mut numbers = words::Numbers::new(7);
-    let mut user = User { sessions: Vec::new(), bytes_by_words: 0, resident_bytes: 0 };
+    let mut user = User { sessions: Vec::new(), bytes_by_words: 0 };
     for seed in 0..count.div_ceil(SESSION_TURNS) {
         let size = SESSION_TURNS.min(count - seed * SESSION_TURNS);
         let mut index = SessionIndex::default();
@@ -82,7 +76,6 @@ fn user(count: usize) -> User {
         }
         user.sessions.push(index);
     }
-    user.resident_bytes = resident_bytes().saturating_sub(before);
     user
 }
 
@@ -103,8 +96,7 @@ fn ranked(sources: &[Source<'_>], vector: &[f32], mode: Mode) -> Ranking {
     })
 }
 
-/// The largest first: what the others take was the largest one's before, so that they seem to take
-/// no memory.
+/// How many turns a user has.
 fn sizes() -> &'static [usize] {
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     if is_bench { &[25_000, 10_000, 2_500, 500, 100] } else { &[24] }
@@ -114,10 +106,9 @@ fn ranking(group: &mut BenchmarkGroup<'_, WallTime>, size: usize) {
     let user = user(size);
     let bytes: usize = user.sessions.iter().map(SessionIndex::bytes).sum();
     eprintln!(
-        "{size} turns: {} bytes a turn by words, {} with vectors, {} resident",
+        "{size} turns: {} bytes a turn by words, {} with vectors",
         user.bytes_by_words / size,
         bytes / size,
-        user.resident_bytes / size,
     );
     let sources: Vec<Source<'_>> = user
         .sessions

@@ -1,17 +1,13 @@
 //! The turns of one session in memory: postings, lengths and marks, searched exactly.
 
-use rustc_hash::FxHashMap;
-
 use crate::retrieve::{
     Language, TurnVectors,
+    postings::Postings,
     query::surface_words,
     terms::{HAS_TEXT, TurnTerms},
     vectors::PieceVectors,
 };
 use crate::types::{Role, Seq, Timestamp};
-
-/// The end of a chain of postings.
-const NONE: u32 = u32::MAX;
 
 /// One turn as the index takes it in.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +32,7 @@ pub struct SessionIndex {
     pub(super) passages: Vec<PassageEntry>,
     pub(super) speakers: Vec<Speaker>,
     pub(super) vectors: PieceVectors,
-    heads: FxHashMap<u64, u32>,
-    postings: Vec<Posting>,
+    pub(super) postings: Postings,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,14 +66,6 @@ pub(super) struct Speaker {
     pub(super) words: Vec<String>,
 }
 
-/// One term in one passage; chained to the passage before that has the term.
-#[derive(Debug, Clone, Copy)]
-struct Posting {
-    passage: u32,
-    previous: u32,
-    count: u16,
-}
-
 impl SessionIndex {
     /// Builds the index of `turns`, which come by rising place.
     pub fn build<'a>(turns: impl IntoIterator<Item = Indexed<'a>>) -> Self {
@@ -98,9 +85,7 @@ impl SessionIndex {
         for passage in &turn.terms.passages {
             let place = narrow(self.passages.len());
             for &(hash, count) in &passage.terms {
-                let head = self.heads.entry(hash).or_insert(NONE);
-                let previous = std::mem::replace(head, narrow(self.postings.len()));
-                self.postings.push(Posting { passage: place, previous, count });
+                self.postings.add(hash, place, count);
             }
             let (start, end, words) = (passage.start, passage.end, passage.words);
             self.passages.push(PassageEntry { start, end, words });
@@ -171,8 +156,7 @@ impl SessionIndex {
         size_of::<Self>()
             + self.turns.capacity() * size_of::<TurnEntry>()
             + self.passages.capacity() * size_of::<PassageEntry>()
-            + self.postings.capacity() * size_of::<Posting>()
-            + self.heads.capacity() * (size_of::<(u64, u32)>() + 2)
+            + self.postings.bytes()
             + self.vectors.bytes()
             + names
     }
@@ -194,16 +178,6 @@ impl SessionIndex {
         let turn = &self.turns[turn];
         let start = turn.vectors_start as usize;
         start..start + usize::from(turn.vectors)
-    }
-
-    /// Calls `each` with the passages that have the term, latest first, and the term's count there.
-    pub(super) fn each_posting(&self, hash: u64, mut each: impl FnMut(usize, u16)) {
-        let mut at = self.heads.get(&hash).copied().unwrap_or(NONE);
-        while at != NONE {
-            let posting = self.postings[at as usize];
-            each(posting.passage as usize, posting.count);
-            at = posting.previous;
-        }
     }
 
     fn speaker_place(&mut self, name: &str) -> u16 {

@@ -79,7 +79,7 @@ impl Counts {
             let mut column = vec![0.0; partition.passages];
             for part in &partition.parts {
                 for hash in &term.hashes {
-                    part.index.each_posting(*hash, |passage, count| {
+                    part.index.postings.each(*hash, |passage, count| {
                         if passage < part.passages {
                             column[part.first_passage + passage] += f32::from(count);
                         }
@@ -92,6 +92,11 @@ impl Counts {
             columns: terms.iter().map(column).collect(),
             words: partition.passages().map(|passage| passage.words as f32).collect(),
         }
+    }
+
+    /// How many words all texts have, stop words not counted.
+    pub(super) fn all_words(&self) -> f64 {
+        self.words.iter().copied().map(f64::from).sum()
     }
 
     /// In how many texts each term stands.
@@ -122,7 +127,7 @@ impl Counts {
 /// BM25 of texts of so many words, as `weights` weigh the terms; `count` writes how often a term
 /// stands in each text to an empty column.
 fn bm25(words: &[f32], weights: &[f64], count: impl Fn(usize, &mut Vec<f32>)) -> Vec<f32> {
-    let total: f64 = words.iter().map(|words| f64::from(*words)).sum();
+    let total: f64 = words.iter().copied().map(f64::from).sum();
     let mean = (total / words.len().max(1) as f64).max(1.0) as f32;
     let norms: Vec<f32> = words.iter().map(|words| K1 * (1.0 - B + B * words / mean)).collect();
     let mut scores = vec![0.0f32; words.len()];

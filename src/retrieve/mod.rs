@@ -18,6 +18,7 @@ mod lexical;
 mod numbers;
 mod passages;
 mod pieces;
+mod postings;
 mod query;
 mod rank;
 mod reranked;

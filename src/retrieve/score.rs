@@ -10,8 +10,8 @@ use crate::retrieve::{
     lexical::{Counts, Lexical, Partition, lexical},
     query::{Asked, AskedTerm, surface_words},
     signals::{
-        COSINE_PIECE, COSINES_START, FLAGS_START, NAMES, RAW_COSINE_SHARE, RAW_FLAG_SHARE, SESSION,
-        SIGNALS, STANDARDISED_TURNS_MIN, Standardised, TURN, VICINITY, WINDOW, flags, in_order,
+        COSINE_PIECE, COSINES_START, FLAGS_START, Flags, NAMES, RAW_COSINE_SHARE, RAW_FLAG_SHARE,
+        SESSION, SIGNALS, STANDARDISED_TURNS_MIN, Standardised, TURN, VICINITY, WINDOW, in_order,
         named_speakers,
     },
 };
@@ -59,7 +59,7 @@ impl<'a> Scored<'a> {
     ) -> Self {
         let Evidence { partition, asked, counts } = *evidence;
         let raw = partition.turns < STANDARDISED_TURNS_MIN;
-        let weights = weights(request, partition, cosines.is_some(), raw);
+        let weights = weights(request, evidence, cosines.is_some(), raw);
         let terms = term_weights(request.weights, asked);
         let wanted = [WINDOW, VICINITY].map(|signal| weights[signal] != 0.0);
         let mut lexical = lexical(partition, counts, &terms, wanted);
@@ -87,20 +87,18 @@ impl<'a> Scored<'a> {
     fn sum(&mut self) {
         for (signal, weight) in self.signals.iter().zip(self.weights) {
             if weight != 0.0 {
-                for (score, value) in self.scores.iter_mut().zip(signal.values()) {
-                    *score += weight * value;
-                }
+                signal.add(weight, &mut self.scores);
             }
         }
         let weights = &self.weights[FLAGS_START..];
         if weights.iter().all(|weight| *weight == 0.0) {
             return;
         }
+        let worth = |flags: Flags| flags.values().zip(weights).map(|(flag, weight)| flag * weight);
+        let worths: Vec<f64> = Flags::all().map(|flags| worth(flags).sum()).collect();
         for (part, named) in self.evidence.partition.parts.iter().zip(&self.named) {
             for (turn, score) in self.scores[part.turns.clone()].iter_mut().enumerate() {
-                let flags = flags(self.evidence.asked, part.index, turn, named);
-                *score +=
-                    flags.iter().zip(weights).map(|(flag, weight)| flag * weight).sum::<f64>();
+                *score += worths[Flags::of(self.evidence.asked, part.index, turn, named).place()];
             }
         }
     }
@@ -173,7 +171,9 @@ impl<'a> Scored<'a> {
 
     fn explained(&self, found: &Found<'_>) -> Vec<SignalValue> {
         let index = self.evidence.partition.parts[found.source].index;
-        let flags = flags(self.evidence.asked, index, found.turn, &self.named[found.source]);
+        let named = &self.named[found.source];
+        let flags = Flags::of(self.evidence.asked, index, found.turn, named);
+        let flags: Vec<f64> = flags.values().collect();
         let mut explained = Vec::new();
         for (place, (name, weight)) in NAMES.into_iter().zip(self.weights).enumerate() {
             if weight != 0.0 {
@@ -225,16 +225,17 @@ struct Found<'a> {
 /// What each signal counts for this request.
 fn weights(
     request: &Request<'_>,
-    partition: &Partition<'_>,
+    evidence: &Evidence<'_>,
     with_vectors: bool,
     raw: bool,
 ) -> [f64; SIGNALS] {
+    let Evidence { partition, counts, .. } = evidence;
     let turns = || partition.parts.iter().flat_map(|p| &p.index.turns[..p.turns.len()]);
     let kind = request.query.kind.unwrap_or_else(|| ChatKind::of(turns()));
     // Of few turns nearly all are near each other: what stands in the turn itself tells them apart.
     let near = match raw {
         true => request.weights.long_turns,
-        false => request.weights.near(words_a_turn(partition)),
+        false => request.weights.near(counts.all_words() / partition.turns as f64),
     };
     let mut weights = in_order(request.weights, near, kind.weights(request.weights));
     if !with_vectors {
@@ -247,12 +248,6 @@ fn weights(
         weights[FLAGS_START..].iter_mut().for_each(|weight| *weight *= RAW_FLAG_SHARE);
     }
     weights
-}
-
-/// How many words a turn of the partition has, stop words not counted.
-fn words_a_turn(partition: &Partition<'_>) -> f64 {
-    let words: u64 = partition.passages().map(|passage| u64::from(passage.words)).sum();
-    words as f64 / partition.turns.max(1) as f64
 }
 
 /// What each term counts: less for acknowledgements.

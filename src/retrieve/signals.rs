@@ -99,25 +99,44 @@ pub(super) fn in_order(weights: &Weights, near: NearWeights, chat: ChatWeights) 
     ]
 }
 
-/// The flags of a turn for a question, in the order of [`NAMES`] from [`FLAGS_START`].
-pub(super) fn flags(
-    asked: &Asked,
-    index: &SessionIndex,
-    turn: usize,
-    named: &[bool],
-) -> [f64; SIGNALS - FLAGS_START] {
-    let entry = &index.turns[turn];
-    let before = turn.checked_sub(1).map(|before| &index.turns[before]);
-    let is = |flag: bool| f64::from(u8::from(flag));
-    let wanted = if asked.said_by_assistant { Role::Assistant } else { Role::User };
-    [
-        is(named.get(usize::from(entry.speaker)).copied().unwrap_or(false)),
-        is(entry.marks & FIRST_PERSON != 0),
-        is(before.is_some_and(|before| before.marks & ENDS_IN_QUESTION != 0)),
-        is(entry.marks & IS_QUESTION != 0),
-        is(on_asked_date(asked, entry)),
-        is(entry.role == wanted),
-    ]
+/// The flags of a turn for a question, a bit each, in the order of [`NAMES`] from [`FLAGS_START`].
+#[derive(Clone, Copy)]
+pub(super) struct Flags(u8);
+
+impl Flags {
+    /// How many there are.
+    const COUNT: usize = SIGNALS - FLAGS_START;
+
+    /// Those of a turn; `named` are the speakers of its session that the question names.
+    pub(super) fn of(asked: &Asked, index: &SessionIndex, turn: usize, named: &[bool]) -> Self {
+        let entry = &index.turns[turn];
+        let before = turn.checked_sub(1).map(|before| &index.turns[before]);
+        let wanted = if asked.said_by_assistant { Role::Assistant } else { Role::User };
+        let flags: [bool; Self::COUNT] = [
+            named.get(usize::from(entry.speaker)).copied().unwrap_or(false),
+            entry.marks & FIRST_PERSON != 0,
+            before.is_some_and(|before| before.marks & ENDS_IN_QUESTION != 0),
+            entry.marks & IS_QUESTION != 0,
+            on_asked_date(asked, entry),
+            entry.role == wanted,
+        ];
+        Self(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)))
+    }
+
+    /// All that there can be, in the order of their places.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..1 << Self::COUNT).map(Self)
+    }
+
+    /// Its place among all.
+    pub(super) fn place(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// Each as a number: 1 where it is set, else 0.
+    pub(super) fn values(self) -> impl Iterator<Item = f64> {
+        (0..Self::COUNT).map(move |place| f64::from(self.0 >> place & 1))
+    }
 }
 
 fn on_asked_date(asked: &Asked, entry: &TurnEntry) -> bool {
@@ -161,13 +180,9 @@ impl Standardised {
     /// one rare word from outweighing all else. Without variance all count 0.
     pub(super) fn new(values: Vec<f32>) -> Self {
         let count = values.len().max(1) as f64;
-        let (mut sum, mut squares) = (0.0, 0.0);
-        for value in values.iter().copied().map(f64::from) {
-            sum += value.sqrt();
-            squares += value;
-        }
-        let mean = sum / count;
-        let deviation = (squares / count - mean * mean).max(0.0).sqrt();
+        let mean = sum(&values, |value| f64::from(value.sqrt())) / count;
+        let squares = sum(&values, f64::from) / count;
+        let deviation = (squares - mean * mean).max(0.0).sqrt();
         let per_deviation = if deviation > 1e-6 { 1.0 / deviation } else { 0.0 };
         Self { values, scale: Some(Scale { roots: true, mean, per_deviation }) }
     }
@@ -175,10 +190,11 @@ impl Standardised {
     /// Cosines, which count by their distance to the mean of those that are known, over the
     /// deviation, or times `share` in a partition that is too small for deviations.
     pub(super) fn cosines(values: Vec<f32>, share: Option<f64>) -> Self {
-        let known = || values.iter().copied().filter(|value| !value.is_nan()).map(f64::from);
-        let count = known().count().max(1) as f64;
-        let mean = known().sum::<f64>() / count;
-        let variance = known().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        let zero = |value: f32| if value.is_nan() { 0.0 } else { f64::from(value) };
+        let count = sum(&values, |value| f64::from(u8::from(!value.is_nan()))).max(1.0);
+        let mean = sum(&values, zero) / count;
+        let square = |value: f32| if value.is_nan() { 0.0 } else { (zero(value) - mean).powi(2) };
+        let variance = sum(&values, square) / count;
         let deviation = variance.sqrt();
         let standard = if deviation > 1e-6 { 1.0 / deviation } else { 0.0 };
         let per_deviation = share.unwrap_or(standard);
@@ -201,20 +217,46 @@ impl Standardised {
         self.weighed(self.values[turn])
     }
 
-    /// The values of all turns as they count, in order.
-    pub(super) fn values(&self) -> impl Iterator<Item = f64> {
-        self.values.iter().map(|value| self.weighed(*value))
+    /// Adds to the score of each turn its value as it counts, times `weight`.
+    pub(super) fn add(&self, weight: f64, scores: &mut [f64]) {
+        let values = self.values.iter().copied();
+        let turns = scores.iter_mut().zip(values);
+        // The same as the weighed value of each, but what is asked of the signal is asked once.
+        match &self.scale {
+            None => turns.for_each(|(score, value)| *score += weight * f64::from(value)),
+            Some(scale) if scale.roots => {
+                turns.for_each(|(score, value)| *score += weight * scale.of(value.sqrt()));
+            }
+            Some(scale) => turns.for_each(|(score, value)| {
+                *score += weight * if value.is_nan() { 0.0 } else { scale.of(value) };
+            }),
+        }
     }
 
     fn weighed(&self, value: f32) -> f64 {
-        let value = f64::from(value);
         match &self.scale {
-            None => value,
+            None => value.into(),
             Some(_) if value.is_nan() => 0.0,
-            Some(scale) => {
-                let value = if scale.roots { value.sqrt() } else { value };
-                (value - scale.mean) * scale.per_deviation
-            }
+            Some(scale) => scale.of(if scale.roots { value.sqrt() } else { value }),
         }
     }
+}
+
+impl Scale {
+    fn of(&self, value: f32) -> f64 {
+        (f64::from(value) - self.mean) * self.per_deviation
+    }
+}
+
+/// The sum over all values, in four rows side by side, since each addition waits for the one before.
+fn sum(values: &[f32], of: impl Fn(f32) -> f64) -> f64 {
+    let mut sums = [0.0; 4];
+    let fours = values.chunks_exact(4);
+    let rest: f64 = fours.remainder().iter().map(|value| of(*value)).sum();
+    for four in fours {
+        for (sum, value) in sums.iter_mut().zip(four) {
+            *sum += of(*value);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
 }

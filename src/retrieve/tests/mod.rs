@@ -12,6 +12,7 @@ mod identifiers;
 mod idle;
 mod languages;
 mod meaning;
+mod postings;
 mod ranking;
 mod reranked;
 mod signals;

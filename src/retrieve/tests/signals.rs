@@ -27,7 +27,10 @@ fn check(index: &SessionIndex, query: &str, name: &str, expected: &[(u64, f64)])
 
 #[test]
 fn without_variance_a_signal_counts_nothing() {
-    let values = |values: &[f32]| Standardised::new(values.to_vec()).values().collect::<Vec<_>>();
+    let values = |values: &[f32]| {
+        let signal = Standardised::new(values.to_vec());
+        (0..values.len()).map(|turn| signal.value_of(turn)).collect::<Vec<_>>()
+    };
     assert_eq!(values(&[3.0; 5]), [0.0; 5]);
     assert_eq!(values(&[0.0, 4.0]), [-1.0, 1.0]);
     assert!(values(&[]).is_empty());
