@@ -14,6 +14,10 @@ mod tests;
 pub trait Clock: Send + Sync {
     /// Gives the time now, in milliseconds; never earlier than a time given before.
     fn now(&self) -> Timestamp;
+
+    /// Gives a time that is later than every time given before and not later than any from now on:
+    /// what happens next to what is over happens after it, even within one millisecond.
+    fn now_after(&self) -> Timestamp;
 }
 
 /// The clock of the machine. When that is set back, this one stands still until it is caught up.
@@ -41,6 +45,11 @@ impl Clock for SystemClock {
         let before_ms = self.latest_ms.fetch_max(now_ms, Ordering::Relaxed);
         Timestamp(now_ms.max(before_ms))
     }
+
+    fn now_after(&self) -> Timestamp {
+        self.now();
+        Timestamp(self.latest_ms.fetch_add(1, Ordering::Relaxed) + 1)
+    }
 }
 
 fn unix_ms(time: SystemTime) -> i64 {
@@ -52,7 +61,7 @@ fn unix_ms(time: SystemTime) -> i64 {
     i64::try_from(ms).expect("a machine's clock stands within 292 million years of 1970")
 }
 
-/// A clock that moves only when told to.
+/// A clock that moves only when told to; what asks for a later time tells it to.
 #[derive(Debug)]
 pub struct ManualClock {
     now_ms: AtomicI64,
@@ -83,5 +92,9 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.now_ms.load(Ordering::Relaxed))
+    }
+
+    fn now_after(&self) -> Timestamp {
+        Timestamp(self.now_ms.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }

@@ -18,6 +18,19 @@ fn the_system_clock_stands_still_after_it_was_set_back() {
 }
 
 #[test]
+fn a_time_after_is_later_than_all_before_it_and_not_than_those_that_follow() {
+    let clocks: [Box<dyn Clock>; 2] =
+        [Box::new(SystemClock::new()), Box::new(ManualClock::new(Timestamp(5)))];
+    for clock in clocks {
+        for _ in 0..1000 {
+            let (before, after, next) = (clock.now(), clock.now_after(), clock.now());
+            assert!(before < after && after <= next);
+            assert!(next < clock.now_after());
+        }
+    }
+}
+
+#[test]
 fn a_manual_clock_moves_only_forwards_and_only_when_told() {
     let clock = ManualClock::new(Timestamp(5));
     assert_eq!((clock.now(), clock.now()), (Timestamp(5), Timestamp(5)));

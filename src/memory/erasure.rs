@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::error::{Failure, Reason};
 use crate::memory::{Memory, rows::store_failure};
 use crate::record::{ErasedRow, encode, keys};
@@ -103,9 +104,11 @@ impl Erasure {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to plan a commit: what it deletes is deleted `now` or later.
-    pub(super) fn plan(&self, now: Timestamp) -> Planned<'_> {
+    /// Begins to plan a commit: what it deletes is deleted now or later.
+    pub(super) fn plan(&self, clock: &dyn Clock) -> Planned<'_> {
+        // The clock is read under the lock: who begins to erase afterwards knows of this commit.
         let mut state = self.state();
+        let now = clock.now();
         state.last_planned += 1;
         let number = state.last_planned;
         state.planned.insert(number, now);
@@ -113,8 +116,9 @@ impl Erasure {
     }
 
     /// Begins to erase: gives the time before which nothing is deleted any more.
-    fn begin(&self, now: Timestamp) -> Timestamp {
+    fn begin(&self, clock: &dyn Clock) -> Timestamp {
         let mut state = self.state();
+        let now = clock.now_after();
         state.oldest = None;
         state.planned.values().copied().min().map_or(now, |first| first.min(now))
     }
@@ -192,9 +196,9 @@ impl Memory {
     }
 
     /// Asks for the files to be rid of all that was deleted so far. Gives the time from which on
-    /// deletions may come too late for it.
+    /// deletions may come too late for it: those that were answered are earlier.
     pub fn ask_to_erase(&self) -> Timestamp {
-        let now = self.now();
+        let now = self.clock.now_after();
         self.erasure.note(true, now);
         self.erasure.state().held_by = None;
         self.erasure.asked.notify_one();
@@ -266,7 +270,7 @@ impl Memory {
     }
 
     async fn erase_before_now(&self) -> Result<(Erasing, Option<String>), Failure> {
-        let before = self.erasure.begin(self.now());
+        let before = self.erasure.begin(self.clock.as_ref());
         // One whose caller has gone may still wait in the queue: this comes after it.
         self.commit_plain(Batch::new()).await?;
         while self.sweep_purges().await? > 0 {}

@@ -179,7 +179,7 @@ impl Memory {
             if let Some(answered) = self.replayed(repeat).await? {
                 return Ok(answered);
             }
-            let _planned = self.erasure.plan(self.now());
+            let _planned = self.erasure.plan(self.clock.as_ref());
             let AppendPlan { draft, answer } = match plan().await {
                 Ok(planned) => planned,
                 Err(failure) => {

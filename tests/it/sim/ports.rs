@@ -56,6 +56,13 @@ impl Clock for JumpingClock {
         self.ever_ms.fetch_max(now, Relaxed);
         Timestamp(now)
     }
+
+    fn now_after(&self) -> Timestamp {
+        let after = self.now().0 + 1;
+        self.latest_ms.fetch_max(after, Relaxed);
+        self.ever_ms.fetch_max(after, Relaxed);
+        Timestamp(after)
+    }
 }
 
 /// Does half of the work at once and half of it later, as threads do.
