@@ -248,7 +248,7 @@ impl Scale {
     }
 }
 
-/// The sum over all values, in four rows side by side, since each addition waits for the one before.
+/// The sum over all values, in four rows side by side: each addition waits for the one before.
 fn sum(values: &[f32], of: impl Fn(f32) -> f64) -> f64 {
     let mut sums = [0.0; 4];
     let fours = values.chunks_exact(4);

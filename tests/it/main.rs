@@ -19,6 +19,7 @@ mod embed_http;
 mod erasure;
 mod fastembed;
 mod grpc;
+mod modules;
 mod qdrant;
 mod reindex;
 mod rerank_contract;

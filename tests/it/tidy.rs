@@ -133,7 +133,7 @@ fn root() -> &'static Path {
 }
 
 /// Every Rust file of these folders, by its path from the root.
-fn files(folders: &[&str]) -> Vec<(String, String)> {
+pub fn files(folders: &[&str]) -> Vec<(String, String)> {
     let mut waiting: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     let mut files = Vec::new();
     while let Some(path) = waiting.pop() {

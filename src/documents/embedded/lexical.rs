@@ -3,14 +3,16 @@
 
 use rustc_hash::FxHashMap;
 use tantivy::postings::{Postings, SegmentPostings};
-use tantivy::{DocId, DocSet, TERMINATED};
+use tantivy::{DocId, DocSet};
 
 use crate::documents::{
     best::{Best, ChunkKey},
     embedded::{
+        cursors::{Cursor, Cursors, Window},
         fresh::Fresh,
         open::Open,
         segment::{Run, Segment},
+        shelf::Book,
     },
 };
 use crate::retrieve::{Bm25, Language, QuestionTerm, counting_terms, question_terms};
@@ -31,23 +33,8 @@ struct Place<'a> {
     postings: Vec<(usize, SegmentPostings)>,
 }
 
-/// A term on its way through a segment.
-struct Cursor {
-    postings: SegmentPostings,
-    worth: f64,
-}
-
-impl Cursor {
-    /// Moves to `doc`, or the first chunk after it; never back.
-    fn seek(&mut self, doc: DocId) {
-        if self.postings.doc() < doc {
-            self.postings.seek(doc);
-        }
-    }
-}
-
 /// Documents that pass a filter are few when they have one chunk of so many.
-const FEW_OF: u64 = 8;
+const FEW_OF: u64 = 32;
 
 impl<'a> Lexical<'a> {
     /// Reads the question and looks its terms up.
@@ -175,53 +162,78 @@ impl<'a> Lexical<'a> {
         scores
     }
 
-    /// Goes through the chunks of a collection in one segment, chunk by chunk. A term cannot give
-    /// more than it is worth, so that chunks are not looked at whose terms together are worth less
-    /// than the best have already (MaxScore: Turtle and Flood, 1995).
+    /// Goes through the chunks of a collection in one segment, window by window, and in each term
+    /// by term. A term cannot give more than it is worth, so that the terms that are worth least wait
+    /// while together they are worth less than the best have already, and are looked for only in
+    /// chunks that the others bring near (MaxScore: Turtle and Flood, 1995).
     fn search_segment(&self, place: &Place<'_>, best: &mut Best<ChunkKey>) {
         let cursor = |(term, postings): &(usize, SegmentPostings)| Cursor {
             postings: postings.clone(),
             worth: self.worths[*term].1,
         };
-        let mut cursors: Vec<Cursor> = place.postings.iter().map(cursor).collect();
-        cursors.sort_by(|one, other| one.worth.total_cmp(&other.worth));
-        // What all terms up to this one are worth together.
-        let mut together = 0.0;
-        let worths: Vec<f64> = cursors
-            .iter()
-            .map(|cursor| {
-                together += cursor.worth;
-                together
-            })
-            .collect();
+        let mut cursors = Cursors::new(place.postings.iter().map(cursor));
         let few = self.few_that_pass(place);
+        let mut window = Window::new();
         loop {
-            let least = f64::from(best.least());
-            let lone = worths.partition_point(|worth| *worth < least);
-            let Some(next) = cursors[lone..].iter().map(|cursor| cursor.postings.doc()).min()
-            else {
-                return;
-            };
-            if next == TERMINATED {
-                return;
-            }
+            let waiting = cursors.waiting(best.least());
+            let Some(start) = cursors.next(waiting) else { return };
+            let mut end = start.saturating_add(Window::CHUNKS);
             if let Some(few) = &few {
-                let at = few.partition_point(|run| run.first + run.chunks <= next);
+                let at = few.partition_point(|run| run.first + run.chunks <= start);
                 let Some(run) = few.get(at) else { return };
-                if next < run.first {
-                    cursors[lone..].iter_mut().for_each(|cursor| cursor.seek(run.first));
+                if start < run.first {
+                    cursors.seek(waiting, run.first);
                     continue;
                 }
+                end = end.min(run.first + run.chunks);
             }
-            let norm = self.bm25.norm(place.segment.words(next));
-            let score = score_at(next, norm, lone, &mut cursors, &worths, least);
-            if let Some(score) = score
-                && score as f32 >= best.least()
-                && let Some((slot, ordinal)) = self.living(place, next)
-            {
-                best.offer(score as f32, || self.open.key(place.shelf, slot, ordinal));
+            window.begin(start);
+            for cursor in &mut cursors.by_worth[waiting..] {
+                while cursor.postings.doc() < end {
+                    let doc = cursor.postings.doc();
+                    window.add(doc, self.score(place, doc, cursor));
+                    cursor.postings.advance();
+                }
+            }
+            window.drain(|doc, score| {
+                let score = self.whole_score(place, doc, score, &mut cursors, waiting, best);
+                if let Some(score) = score
+                    && let Some((slot, ordinal)) = self.living(place, doc)
+                {
+                    best.offer(score, || self.open.key(place.shelf, slot, ordinal));
+                }
+            });
+        }
+    }
+
+    /// What the term of a cursor gives the chunk that it stands at.
+    fn score(&self, place: &Place<'_>, doc: DocId, cursor: &Cursor) -> f64 {
+        let norm = self.bm25.norm(place.segment.words(doc));
+        Bm25::score(cursor.worth, cursor.postings.term_freq(), norm)
+    }
+
+    /// The score of a chunk with what the waiting terms give it, or none when it is not among the
+    /// best.
+    fn whole_score(
+        &self,
+        place: &Place<'_>,
+        doc: DocId,
+        mut score: f64,
+        cursors: &mut Cursors,
+        waiting: usize,
+        best: &Best<ChunkKey>,
+    ) -> Option<f32> {
+        for at in (0..waiting).rev() {
+            if score + cursors.together[at] < f64::from(best.least()) {
+                return None;
+            }
+            let cursor = &mut cursors.by_worth[at];
+            cursor.seek(doc);
+            if cursor.postings.doc() == doc {
+                score += self.score(place, doc, cursor);
             }
         }
+        (score as f32 >= best.least()).then_some(score as f32)
     }
 
     /// The runs of the documents that pass the filter, in order, where they are few; none: they are
@@ -231,16 +243,13 @@ impl<'a> Lexical<'a> {
             return None;
         }
         let books = &self.open.books[place.shelf];
-        let slots = 0..u32::try_from(books.slots()).unwrap_or(u32::MAX);
-        let passing = slots.filter(|slot| self.open.passes(place.shelf, *slot));
-        let (mut chunks, mut runs) = (0, Vec::new());
-        for entry in passing.filter_map(|slot| books.book(slot)).map(|book| &book.entry) {
-            chunks += u64::from(entry.chunks);
-            if chunks * FEW_OF > books.chunks {
-                return None;
-            }
-            runs.extend(place.segment.run(entry.generation).cloned());
+        let passing = self.open.passing(place.shelf);
+        if passing.chunks * FEW_OF > books.chunks {
+            return None;
         }
+        let passing = passing.slots.iter().filter_map(|slot| books.book(*slot));
+        let run = |book: &Book| place.segment.run(book.entry.generation).cloned();
+        let mut runs: Vec<Run> = passing.filter_map(run).collect();
         runs.sort_unstable_by_key(|run| run.first);
         Some(runs)
     }
@@ -253,34 +262,6 @@ impl<'a> Lexical<'a> {
         let written = books.book(slot)?.batch <= self.open.committed.through;
         (written && self.open.passes(place.shelf, slot)).then_some((slot, doc - run.first))
     }
-}
-
-/// The score of a chunk, or none when it cannot reach `least`. The cursors from `lone` on move
-/// past it.
-fn score_at(
-    doc: DocId,
-    norm: f64,
-    lone: usize,
-    cursors: &mut [Cursor],
-    worths: &[f64],
-    least: f64,
-) -> Option<f64> {
-    let (rest, first) = cursors.split_at_mut(lone);
-    let mut score = 0.0;
-    for cursor in first.iter_mut().filter(|cursor| cursor.postings.doc() == doc) {
-        score += Bm25::score(cursor.worth, cursor.postings.term_freq(), norm);
-        cursor.postings.advance();
-    }
-    for (at, cursor) in rest.iter_mut().enumerate().rev() {
-        if score + worths[at] < least {
-            return None;
-        }
-        cursor.seek(doc);
-        if cursor.postings.doc() == doc {
-            score += Bm25::score(cursor.worth, cursor.postings.term_freq(), norm);
-        }
-    }
-    Some(score)
 }
 
 /// How many chunks of these runs, which are in order, a term stands in.

@@ -4,6 +4,7 @@
 //! to the files with the next batch; what is gone is masked until the files are rid of it.
 
 mod centres;
+mod cursors;
 mod files;
 mod fresh;
 mod lexical;
@@ -15,7 +16,10 @@ mod rows;
 mod segment;
 mod shelf;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tokens;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! The collections of a question, held still while it is answered.
 
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::sync::{Arc, RwLockReadGuard};
 
 use crate::documents::{
@@ -10,6 +10,7 @@ use crate::documents::{
         files::Committed,
         fresh::Fresh,
         shelf::{Books, Shelf},
+        verdicts::Verdicts,
     },
 };
 use crate::types::{Generation, Incarnation};
@@ -20,9 +21,19 @@ pub(super) struct Open<'a> {
     pub(super) books: Vec<RwLockReadGuard<'a, Books>>,
     pub(super) committed: Arc<Committed>,
     filter: &'a DocumentFilter,
-    /// What is known of each slot of each collection: 0 nothing, 1 it passes, 2 it does not. Empty
-    /// when all pass.
-    passing: Vec<RefCell<Vec<u8>>>,
+    /// What is known of the slots of each collection. Empty when all pass.
+    verdicts: Vec<Arc<Verdicts>>,
+    /// All that pass in each collection, once somebody asked.
+    passing: Vec<OnceCell<Passing>>,
+}
+
+/// The documents of a collection that pass the filter.
+#[derive(Default)]
+pub(super) struct Passing {
+    /// Their slots, rising.
+    pub(super) slots: Vec<u32>,
+    /// How many chunks they have.
+    pub(super) chunks: u64,
 }
 
 impl<'a> Open<'a> {
@@ -35,13 +46,13 @@ impl<'a> Open<'a> {
     ) -> Self {
         let books: Vec<_> = shelves.iter().map(|shelf| shelf.read()).collect();
         let all = *filter == DocumentFilter::default();
-        let slots = |books: &RwLockReadGuard<'_, Books>| vec![0; books.slots()];
+        // Nothing in the slots changes as long as the books are open.
+        let verdicts =
+            |books: &RwLockReadGuard<'_, Books>| books.filters.verdicts(filter, books.slots());
         Self {
             places: shelves.iter().map(|shelf| &shelf.place).collect(),
-            passing: match all {
-                true => Vec::new(),
-                false => books.iter().map(slots).map(RefCell::new).collect(),
-            },
+            verdicts: if all { Vec::new() } else { books.iter().map(verdicts).collect() },
+            passing: books.iter().map(|_| OnceCell::new()).collect(),
             books,
             // Only now: what leaves a shelf is in the files by then.
             committed: committed(),
@@ -51,20 +62,32 @@ impl<'a> Open<'a> {
 
     /// Whether all documents pass the filter.
     pub(super) fn all_pass(&self) -> bool {
-        self.passing.is_empty()
+        self.verdicts.is_empty()
     }
 
     /// Whether a document passes the filter.
     pub(super) fn passes(&self, shelf: usize, slot: u32) -> bool {
-        let Some(known) = self.passing.get(shelf) else { return true };
-        let mut known = known.borrow_mut();
-        let verdict = &mut known[slot as usize];
-        if *verdict == 0 {
+        let Some(verdicts) = self.verdicts.get(shelf) else { return true };
+        verdicts.passes(slot, || {
             let book = self.books[shelf].book(slot);
-            let passes = book.is_some_and(|book| self.filter.passes(&book.entry));
-            *verdict = if passes { 1 } else { 2 };
-        }
-        *verdict == 1
+            book.is_some_and(|book| self.filter.passes(&book.entry))
+        })
+    }
+
+    /// All documents of a collection that pass the filter.
+    pub(super) fn passing(&self, shelf: usize) -> &Passing {
+        self.passing[shelf].get_or_init(|| {
+            let books = &self.books[shelf];
+            let slots = 0..u32::try_from(books.slots()).unwrap_or(u32::MAX);
+            let mut passing = Passing::default();
+            for slot in slots.filter(|slot| self.passes(shelf, *slot)) {
+                if let Some(book) = books.book(slot) {
+                    passing.slots.push(slot);
+                    passing.chunks += u64::from(book.entry.chunks);
+                }
+            }
+            passing
+        })
     }
 
     /// The documents that are not in the files yet.

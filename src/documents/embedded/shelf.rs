@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::documents::{
     Entry, Place, digest,
-    embedded::{fresh::Fresh, rows::Rows, segment::Content},
+    embedded::{fresh::Fresh, rows::Rows, segment::Content, verdicts::Filters},
 };
 use crate::retrieve::{Language, TurnVectors};
 use crate::types::{DocumentId, Generation};
@@ -36,6 +36,8 @@ pub(super) struct Books {
     free: Vec<u32>,
     by_document: FxHashMap<DocumentId, u32>,
     by_generation: FxHashMap<Generation, u32>,
+    /// Which slots pass which filter.
+    pub(super) filters: Filters,
     /// Documents that are in a batch which may not be in the files yet.
     pub(super) fresh: FxHashMap<Generation, Arc<Fresh>>,
     /// Contents that went with a batch; until then the files still have them.
@@ -136,6 +138,7 @@ impl Books {
             && let Some(book) = &mut self.slots[slot as usize]
         {
             book.entry = entry;
+            self.filters.forget(slot);
         }
     }
 
@@ -154,6 +157,7 @@ impl Books {
         self.by_document.insert(entry.document.clone(), slot);
         self.by_generation.insert(entry.generation, slot);
         self.slots[slot as usize] = Some(Book { entry, content, batch });
+        self.filters.forget(slot);
     }
 
     /// Takes a content off; with the next batch it goes from the files. False: it was not here.

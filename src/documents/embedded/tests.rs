@@ -4,13 +4,17 @@ use std::collections::HashSet;
 
 use tantivy::tokenizer::{TokenStream, Tokenizer};
 
-use crate::documents::embedded::{
-    centres::Centres,
-    rows::{Owner, Rows},
-    tokens::{self, LETTERS, Terms},
+use crate::documents::{
+    DocumentFilter,
+    embedded::{
+        centres::Centres,
+        rows::{Owner, Rows},
+        tokens::{self, LETTERS, Terms},
+        verdicts::Filters,
+    },
 };
 use crate::retrieve::{QueryVector, TurnVectors};
-use crate::types::{Generation, Incarnation};
+use crate::types::{Generation, Incarnation, Timestamp};
 
 #[test]
 fn terms_are_as_many_letters_each_and_differ_by_every_bit() {
@@ -107,4 +111,27 @@ fn rows_are_where_they_are_looked_for_whatever_is_set_removed_and_put_in_order()
     }
     assert_eq!((rows.count(), rows.digest()), (0, 0));
     assert_eq!(rows.cosine(Owner { slot: 1, ordinal: 0 }, &query, &mut Default::default()), None);
+}
+
+#[test]
+fn verdicts_are_kept_for_the_latest_filters_until_something_else_comes_to_their_slot() {
+    let mut filters = Filters::default();
+    let filter = |number: i64| DocumentFilter {
+        created_after: Some(Timestamp(number)),
+        ..DocumentFilter::default()
+    };
+    let known = || -> bool { panic!("it was looked at before") };
+    assert!(filters.verdicts(&filter(1), 2).passes(1, || true));
+    assert!(filters.verdicts(&filter(1), 2).passes(1, known));
+    assert!(!filters.verdicts(&filter(2), 2).passes(1, || false));
+    // Further documents change nothing for those that were there.
+    assert!(filters.verdicts(&filter(1), 100).passes(1, known));
+    assert!(!filters.verdicts(&filter(1), 100).passes(99, || false));
+    filters.forget(1);
+    assert!(!filters.verdicts(&filter(1), 100).passes(1, || false));
+    assert!(filters.verdicts(&filter(2), 100).passes(1, || true));
+    for number in 3..50 {
+        filters.verdicts(&filter(number), 100);
+    }
+    assert!(filters.verdicts(&filter(1), 100).passes(1, || true), "it was forgotten");
 }
