@@ -163,9 +163,9 @@ impl<'a> Lexical<'a> {
     }
 
     /// Goes through the chunks of a collection in one segment, window by window, and in each term
-    /// by term. A term cannot give more than it is worth, so that the terms that are worth least wait
-    /// while together they are worth less than the best have already, and are looked for only in
-    /// chunks that the others bring near (MaxScore: Turtle and Flood, 1995).
+    /// by term. A term cannot give more than it is worth, so that the terms that are worth least
+    /// wait while together they are worth less than the best have already, and are looked for only
+    /// in chunks that the others bring near (MaxScore: Turtle and Flood, 1995).
     fn search_segment(&self, place: &Place<'_>, best: &mut Best<ChunkKey>) {
         let cursor = |(term, postings): &(usize, SegmentPostings)| Cursor {
             postings: postings.clone(),
