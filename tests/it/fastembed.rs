@@ -18,13 +18,12 @@ use keepsake::onnx::Place;
 use keepsake::rerank::fastembed::{FastRerank, FastRerankOptions};
 use keepsake::rerank::{RerankError, Reranker};
 
-use crate::embed_contract::{Sameness, check_as, cosine, one};
+use crate::embed_contract::{Sameness, check_as, cosine, golden, one};
 use crate::rerank_contract;
 
 const LIBRARY: &str = "KEEPSAKE_TEST_ONNXRUNTIME";
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny");
 const TINY_RERANKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny-reranker");
-const GOLDEN: &str = include_str!("../models/minilm.jsonl");
 
 /// A path that a variable names; where it is not set, that is said aloud.
 fn told(variable: &str) -> Option<PathBuf> {
@@ -67,21 +66,13 @@ fn refused(options: &FastEmbedOptions) -> String {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Golden {
-    text: String,
-    tokens: usize,
-    vector: Vec<f32>,
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_model_gives_the_vectors_of_the_reference() {
     let Some(options) = real() else { return };
     let began = Instant::now();
     let embedder = FastEmbed::start(&FastEmbedOptions { threads: 2, ..options }).unwrap();
     println!("{} loaded in {:?}", embedder.key(), began.elapsed());
-    let golden = GOLDEN.lines().map(|line| serde_json::from_str::<Golden>(line).unwrap());
-    let golden: Vec<Golden> = golden.collect();
+    let golden = golden();
     let texts: Vec<String> = golden.iter().map(|golden| golden.text.clone()).collect();
     let mut worst = [1.0f32; 2];
     for (worst, urgency) in worst.iter_mut().zip([Urgency::Query, Urgency::Background]) {
@@ -95,11 +86,11 @@ async fn a_real_model_gives_the_vectors_of_the_reference() {
     println!("cosine to the reference, the worst of {}: {worst:?}", golden.len());
     assert!(golden.iter().any(|golden| golden.tokens == 512), "none is cut at the model's limit");
     assert!(golden.iter().any(|golden| golden.tokens > 128), "none passes the tokenizer's limit");
-    // The model that is built in is the same one with rounded weights.
+    // The model that is built in is the same one, with products of bytes.
     let builtin = MiniLm::start(1).unwrap();
     for text in &texts[..3] {
         let found = cosine(&one(&embedder, text).await, &one(&builtin, text).await);
-        assert!(found > 0.998, "{text}: {found}");
+        assert!(found > 0.975, "{text}: {found}");
     }
 }
 
