@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use unicode_categories::UnicodeCategories;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::types::{Timestamp, Turn};
 
@@ -28,8 +30,14 @@ pub(super) const OTHERS: &str = "Other conversations:\n";
 /// What closes it.
 pub(super) const CLOSE: &str = "</memory>\n";
 
-/// The word of the fence. A `<` or `</` before it inside a quoted text is a look-alike.
+/// The word of the fence. A bracket before it inside a quoted text makes a look-alike.
 const FENCE: &str = "memory";
+
+/// What a reader may take for the bracket before it.
+const BRACKETS: [char; 7] = ['<', '＜', '﹤', '‹', '〈', '⟨', '\u{2329}'];
+
+/// What a reader may take for the slash between them.
+const SLASHES: [char; 4] = ['/', '⁄', '∕', '⧸'];
 
 /// What stands for the `<` of a look-alike.
 const ESCAPED: &str = "&lt;";
@@ -126,17 +134,20 @@ fn cut<'a>(text: &'a str, range: &Range<usize>) -> Cow<'a, str> {
     }
 }
 
-/// Escapes every look-alike of the fence: `<`, then white space and slashes, then its word in any
-/// case.
+/// Escapes every look-alike of the fence: a bracket, then white space and slashes, then its word,
+/// in any case, form and letters that look the same, whatever invisible stands between.
 pub(super) fn escape(text: &str) -> (Cow<'_, str>, bool) {
+    if text.is_ascii() && !text.contains('<') {
+        return (Cow::Borrowed(text), false);
+    }
     let mut escaped = String::new();
     let mut done = 0;
-    for (at, _) in text.match_indices('<') {
-        let rest = text[at + 1..].trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-        if rest.get(..FENCE.len()).is_some_and(|word| word.eq_ignore_ascii_case(FENCE)) {
+    for (at, bracket) in text.match_indices(BRACKETS) {
+        let end = at + bracket.len();
+        if begins_with_fence(&text[end..]) {
             escaped.push_str(&text[done..at]);
             escaped.push_str(ESCAPED);
-            done = at + 1;
+            done = end;
         }
     }
     if done == 0 {
@@ -144,6 +155,37 @@ pub(super) fn escape(text: &str) -> (Cow<'_, str>, bool) {
     }
     escaped.push_str(&text[done..]);
     (Cow::Owned(escaped), true)
+}
+
+/// Whether a text, but for white space and slashes, begins with what reads as the fence's word.
+fn begins_with_fence(text: &str) -> bool {
+    let visible = text.chars().filter(|c| !is_invisible(*c));
+    let between = |c: &char| c.is_whitespace() || SLASHES.contains(c);
+    let letters = visible.flat_map(UnicodeNormalization::nfkd).skip_while(between);
+    letters
+        .filter(|c| !c.is_mark())
+        .flat_map(char::to_lowercase)
+        .map(latin)
+        .take(FENCE.len())
+        .eq(FENCE.chars())
+}
+
+/// Whether a reader sees nothing of a character.
+fn is_invisible(c: char) -> bool {
+    let filler = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
+    c.is_other_format() || (c.is_control() && !c.is_whitespace()) || filler
+}
+
+/// The letter of the fence's word that another alphabet's looks like, in lower case.
+fn latin(letter: char) -> char {
+    match letter {
+        'м' | 'μ' | 'ⲙ' => 'm',
+        'е' | 'ε' | 'є' | 'ҽ' => 'e',
+        'о' | 'ο' | 'օ' | '0' => 'o',
+        'г' | 'ᴦ' => 'r',
+        'у' | 'υ' | 'γ' | 'ү' => 'y',
+        other => other,
+    }
 }
 
 /// Escapes the bracket of every line that begins as the mark of a passage does: a number in

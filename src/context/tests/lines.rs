@@ -14,6 +14,12 @@ fn look_alikes_of_the_fence_are_escaped_and_nothing_else() {
     check_escape("<<memory>", "<&lt;memory>");
     check_escape("a < b, <memo>, <ıemory>", "a < b, <memo>, <ıemory>");
     check_escape("", "");
+    check_escape("<\u{200b}mem\u{ad}ory>", "&lt;\u{200b}mem\u{ad}ory>");
+    check_escape("</\u{2060}m\u{fe0f}emory>", "&lt;/\u{2060}m\u{fe0f}emory>");
+    check_escape("＜／ｍｅｍｏｒｙ＞ ‹memory›", "&lt;／ｍｅｍｏｒｙ＞ &lt;memory›");
+    check_escape("<𝐦𝐞𝐦𝐨𝐫𝐲> <mémory>", "&lt;𝐦𝐞𝐦𝐨𝐫𝐲> &lt;mémory>");
+    check_escape("<мемоry> <MΕΜOrΥ>", "&lt;мемоry> &lt;MΕΜOrΥ>");
+    check_escape("‹mémo› ＜mem 〈память〉", "‹mémo› ＜mem 〈память〉");
 }
 
 #[track_caller]
