@@ -8,8 +8,10 @@ use super::server::{
 use crate::api::{LimitRow, STALLED, bytes, number, request_limits};
 use crate::embed::{BACKGROUND_MAX, QUERIES_MAX};
 use crate::memory::{
-    BACKLOG_SESSIONS_MAX, COLLECTIONS_MAX, KEYS_MAX, POLICIES_MAX, REPEATS_KEPT_MS, UPLOADS_KEPT_MS,
+    BACKLOG_SESSIONS_MAX, COLLECTIONS_MAX, KEYS_MAX, POLICIES_MAX, REPEATS_KEPT_MS, RERANKED_MAX,
+    UPLOADS_KEPT_MS,
 };
+use crate::rerank::WAITING_MAX;
 use crate::sessions::SESSION_TURNS_MAX;
 use crate::storage::{
     BATCH_BYTES_MAX, KEY_BYTES_MAX,
@@ -159,6 +161,12 @@ fn queues() -> Vec<LimitRow> {
             number(BACKLOG_SESSIONS_MAX as u64),
             "the others are read when these are done",
         ),
+        row(
+            "texts that wait for the reranker",
+            number(WAITING_MAX as u64),
+            "their answer keeps its order, `degraded`",
+        ),
+        row("scores of the reranker that are kept", number(RERANKED_MAX), "least recently used go"),
         row("copies of sessions in memory", "`cache.partitions_bytes`", "least recently used go"),
         row(
             "vectors of what was embedded, in memory",

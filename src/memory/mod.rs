@@ -51,7 +51,7 @@ pub use erasure::{Erasing, Files, FilesState, Receipt};
 pub use keys::{Caller, CreatedKey, FreshKey, KEYS_MAX, NewKey};
 pub use partitions::Partitions;
 pub use query::{Degraded, Filter, Scope, Target};
-pub use rerank::CANDIDATES_MAX;
+pub use rerank::{CANDIDATES_MAX, RERANKED_MAX};
 pub use rows::{Answered, Page};
 pub use search::{Coverage, Decided, Found, FoundTurn, SearchRequest};
 pub use spaces::{Space, Spaces};

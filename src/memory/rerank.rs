@@ -26,7 +26,7 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 const WAIT_HURRIED_MAX: Duration = Duration::from_millis(50);
 /// How many scores are kept: some thousand questions' worth, below 10 MB. An answer that is worked
 /// out in many calls asks the same each time.
-const KEPT_MAX: u64 = 100_000;
+pub const RERANKED_MAX: u64 = 100_000;
 /// The name of the signal. It decides the order and has no part in the score, so its weight is 0.
 const SIGNAL: &str = "reranker";
 
@@ -51,7 +51,7 @@ impl Judge {
         Self {
             reranker,
             candidates: candidates.clamp(1, CANDIDATES_MAX),
-            kept: Cache::new(KEPT_MAX),
+            kept: Cache::new(RERANKED_MAX),
             key: blake3::derive_key("keepsake 1 digests of reranked texts", server_secret),
         }
     }

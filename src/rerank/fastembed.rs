@@ -12,10 +12,8 @@ use ort::session::builder::AutoDevicePolicy;
 use tokio::sync::oneshot;
 
 use crate::onnx::{Entry, Files, Model, OnnxError, Place, environment};
-use crate::rerank::{RerankError, Reranker};
+use crate::rerank::{RerankError, Reranker, WAITING_MAX};
 
-/// How many texts wait at the most: some questions' worth, a few megabytes.
-pub const WAITING_MAX: usize = 512;
 /// A text is cut at so many bytes for each token that counts before it is taken apart, which takes
 /// time by all of its length.
 const TOKEN_BYTES: usize = 64;

@@ -11,6 +11,9 @@ use async_trait::async_trait;
 
 pub use scripted::Scripted;
 
+/// How many texts wait at the most: some questions' worth, a few megabytes.
+pub const WAITING_MAX: usize = 512;
+
 /// Why texts have no scores.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RerankError {
