@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use jiff::tz::TimeZone;
 use keepsake::context::{
-    Context, Format, Hit, Input, Instructions, SectionKind, Source, TurnView, build, measure,
+    Context, DocumentView, Format, Hit, Input, Instructions, Passage, SectionKind, Source,
+    TurnView, build, measure,
 };
 use keepsake::tokens::{Model, Models};
 use keepsake::types::{Media, Part, Policy, Role, Seq, Shares, Status, Timestamp, Turn};
@@ -51,6 +52,19 @@ struct Asked {
     sessions: [Vec<Spoken>; 2],
     hits: Vec<(bool, u8, Option<(u8, u8)>)>,
     as_of: i64,
+    length_price: u8,
+    documents: [String; 2],
+    chunks: Vec<Chunk>,
+    documents_percent: Option<u8>,
+}
+
+#[derive(Debug, Arbitrary)]
+struct Chunk {
+    second: bool,
+    start: u16,
+    bytes: u8,
+    heading: Vec<String>,
+    score: u8,
 }
 
 fn part(said: &Said) -> Part {
@@ -108,6 +122,28 @@ fn turns(spoken: &[Spoken]) -> Vec<Turn> {
     all
 }
 
+/// The chunks as retrieval finds them: pieces of their documents, at borders of characters.
+fn passages<'a>(asked: &'a Asked, model: &Model) -> Vec<Passage<'a>> {
+    let passage = |(number, chunk): (u32, &'a Chunk)| {
+        let text = &asked.documents[usize::from(chunk.second)];
+        let border = |at: usize| (0..=at.min(text.len())).rfind(|at| text.is_char_boundary(*at));
+        let start = border(chunk.start.into())?;
+        let end = border(start + usize::from(chunk.bytes))?.max(start);
+        let tokens = model.tokenizer.count(&text[start..end]);
+        Some(Passage {
+            document: usize::from(chunk.second),
+            chunk: number,
+            start: start as u64,
+            end: end as u64,
+            heading: &chunk.heading,
+            text: &text[start..end],
+            tokens,
+            score: f64::from(chunk.score),
+        })
+    };
+    (0..).zip(asked.chunks.iter().take(TURNS_MAX)).filter_map(passage).collect()
+}
+
 /// Shown and listed are all turns, none twice.
 fn check(context: &Context, sessions: &[Vec<Turn>]) {
     let mut seen = BTreeSet::new();
@@ -136,9 +172,9 @@ fn check(context: &Context, sessions: &[Vec<Turn>]) {
 fuzz_target!(|asked: Asked| {
     let model = &MODELS[usize::from(asked.model) % MODELS.len()];
     let sessions = [turns(&asked.sessions[0]), turns(&asked.sessions[1])];
-    let counts = sessions.each_ref().map(|turns| {
-        turns.iter().map(|turn| measure(turn, &model.tokenizer)).collect::<Vec<_>>()
-    });
+    let counts = sessions
+        .each_ref()
+        .map(|turns| turns.iter().map(|turn| measure(turn, &model.tokenizer)).collect::<Vec<_>>());
     let views: Vec<Vec<TurnView<'_>>> = sessions
         .iter()
         .zip(&counts)
@@ -158,6 +194,12 @@ fuzz_target!(|asked: Asked| {
     let (instructions, pinned) = (texts(&asked.instructions), texts(&asked.pinned));
     let summary_percent = asked.shares.0 % 101;
     let recent_percent = asked.shares.1 % (101 - summary_percent);
+    let passages = passages(&asked, model);
+    let documents = ["first", "second"].map(|document| DocumentView {
+        collection: "notes",
+        document,
+        title: &asked.documents[0],
+    });
     let input = Input {
         model,
         format: [Format::Neutral, Format::OpenAiChat, Format::AnthropicMessages]
@@ -178,7 +220,12 @@ fuzz_target!(|asked: Asked| {
         session: Some(0),
         summaries: &[],
         hits: &hits,
+        length_price: f64::from(asked.length_price) / 16.0,
         retrieved_turns_max: 20,
+        documents: &documents,
+        passages: &passages,
+        passages_max: 10,
+        documents_percent: asked.documents_percent.map(|percent| percent % 101),
         query: asked.query.as_deref(),
         as_of: Timestamp(asked.as_of % 4_000_000_000_000),
         time_zone: &TimeZone::UTC,

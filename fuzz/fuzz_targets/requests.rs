@@ -15,6 +15,7 @@ use keepsake::proto::v1::memory_service_server::MemoryService;
 use keepsake::proto::v1::tenant_service_server::TenantService;
 use keepsake::record::Scopes;
 use keepsake::storage::MemStore;
+use keepsake::telemetry::TenantTags;
 use keepsake::types::{Policy, TenantId};
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
@@ -52,7 +53,8 @@ impl World {
             let new = NewKey { display_name: "k".to_owned(), scopes, expires_at: None };
             memory.create_key(&tenant, &new, None).await.unwrap().secret.unwrap()
         });
-        let calls = Calls { memory, pages: PageTokens::new(&[7; 32]) };
+        let (pages, tags) = (PageTokens::new(&[7; 32]), TenantTags::new(&[7; 32]));
+        let calls = Calls { memory, pages, tags };
         let memory = MemoryApi::new(calls.clone(), pb::Durability::Memory);
         Self { runtime, memory, tenants: TenantApi::new(calls), key, requests: 0 }
     }
