@@ -123,19 +123,21 @@ fn sections(layout: &Layout) -> Vec<Section> {
     let section = |(kind, allowance): (SectionKind, u64)| {
         let own = layout.slabs.iter().filter(|slab| slab.section == kind);
         let tokens = own.clone().map(|slab| slab.cost.content).sum();
-        let mut items: Vec<Item> = Vec::new();
+        let (mut items, mut newest) = (Vec::new(), Seq(0));
         for item in own.flat_map(|slab| &slab.items) {
-            add_item(&mut items, item);
+            add_item(&mut items, item, newest);
+            newest = newest.max(item.first_seq);
         }
         Section { kind, tokens, allowance_tokens: small(allowance), items }
     };
     SECTIONS.into_iter().zip(layout.allowances).map(section).collect()
 }
 
-/// Adds an item. A turn of a repaired group may stand in two slabs: it is one item all the same.
-fn add_item(items: &mut Vec<Item>, item: &Item) {
+/// Adds an item; `newest` is the latest turn of those before it. A turn of a repaired group may
+/// stand in two slabs: it is one item all the same.
+fn add_item(items: &mut Vec<Item>, item: &Item, newest: Seq) {
     let own_turn = item.trust == Trust::Conversation && item.first_seq != Seq(0);
-    let is_back = own_turn && items.last().is_some_and(|last| item.first_seq <= last.first_seq);
+    let is_back = own_turn && item.first_seq <= newest;
     let known = items.iter_mut().rev().find(|known| is_back && known.first_seq == item.first_seq);
     match known {
         Some(known) => known.tokens += item.tokens,

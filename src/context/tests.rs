@@ -252,6 +252,17 @@ fn anthropic_gets_one_message_a_role_and_calls_with_their_results() {
 }
 
 #[test]
+fn turns_whose_results_are_only_in_part_of_known_calls_are_one_item_each() {
+    let turns = "a call:a + Let me see. \n t result:gone:9 degrees \n t result:gone:8 + result:a:7";
+    let context = ask(&talk(turns), &Asked::default()).unwrap();
+    let items = context.sections.iter().flat_map(|section| &section.items);
+    let mut shown: Vec<u64> =
+        items.filter(|item| item.source.is_some()).map(|item| item.first_seq.0).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, [1, 2, 3]);
+}
+
+#[test]
 fn a_call_without_result_gets_one_and_a_result_without_call_is_the_users_text() {
     check_payload(
         "t result:gone:9 degrees
