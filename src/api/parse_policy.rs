@@ -17,7 +17,15 @@ pub const MODELS_MAX: usize = 32;
 pub const DEFAULT_COLLECTIONS_MAX: usize = 16;
 /// The most turns a context may take from retrieval.
 pub const RETRIEVED_TURNS_MAX: u32 = 1_000;
-const LANGUAGE_BYTES: usize = 8;
+/// The languages that ISO 639-1 has codes for, those of older editions included.
+const LANGUAGES: &str = "\
+    aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy \
+    da de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu \
+    hy hz ia id ie ig ii ik in io is it iu iw ja ji jv ka kg ki kj kk kl km kn ko kr ks ku kv kw \
+    ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny \
+    oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq sr ss \
+    st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za \
+    zh zu";
 /// The smallest mark of unsummarized turns: a few turns at least stay as they were said.
 const TAIL_TOKENS_MIN: u32 = 256;
 /// The largest mark of unsummarized turns: the largest budget.
@@ -116,7 +124,7 @@ pub fn change(faults: &mut Faults, policy: pb::Policy, paths: &[String]) -> Poli
     }
     if names("retrieval") || names("retrieval.language") {
         let language = retrieval.language.clone();
-        if language.len() > LANGUAGE_BYTES || !language.bytes().all(|b| b.is_ascii_lowercase()) {
+        if !language.is_empty() && !is_language(&language) {
             faults.add("policy.retrieval.language", "must be an ISO 639-1 code such as `de`");
         }
         change.language = Some(language);
@@ -141,6 +149,11 @@ pub fn change(faults: &mut Faults, policy: pb::Policy, paths: &[String]) -> Poli
         change.tokenizer_fallback = Some(policy.tokenizer_fallback);
     }
     change
+}
+
+/// Whether it is the code of a language.
+fn is_language(code: &str) -> bool {
+    LANGUAGES.split(' ').any(|known| known == code)
 }
 
 fn retrieval_mode(faults: &mut Faults, mode: i32) -> RetrievalMode {

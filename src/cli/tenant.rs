@@ -102,6 +102,7 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "MODEL")]
     model_default: Option<String>,
     /// A model of the tenant's own, as NAME=TOKENIZER or NAME=@tokenizer.json; may be given often.
+    /// It comes to those that are there; `--policy '{"models":[…]}'` names all.
     #[arg(long = "model", value_name = "NAME=TOKENIZER")]
     models: Vec<String>,
     /// The tokenizer for models that nobody knows; empty: such a model is an error.
@@ -201,7 +202,7 @@ fn snake_case(key: &str) -> String {
     name
 }
 
-fn parse_model(text: &str) -> Result<v1::ModelPolicy, Error> {
+pub(super) fn parse_model(text: &str) -> Result<v1::ModelPolicy, Error> {
     use v1::model_policy::TokenizerSource;
     let (name, tokenizer) = text.split_once('=').ok_or_else(|| {
         Error::Usage(format!("`{text}` is no model: write NAME=TOKENIZER or NAME=@FILE"))
@@ -238,10 +239,19 @@ pub(super) async fn run(
             output.answer("keepsake.v1.GetTenantResponse", &answer, text)
         }
         TenantCommand::List { limit } => list(limit, client, output).await,
-        TenantCommand::Update { id, policy, expected_version } => {
-            let (policy, paths) = policy.read()?;
+        TenantCommand::Update { id, policy, mut expected_version } => {
+            let adds_models = !policy.models.is_empty();
+            let (mut policy, paths) = policy.read()?;
             if paths.is_empty() {
                 return Err(Error::Usage("nothing to change: give a flag of the policy".into()));
+            }
+            if adds_models {
+                let request = v1::GetTenantRequest { tenant_id: id.clone().unwrap_or_default() };
+                let known = client.tenants.get_tenant(request).await?.into_inner().tenant;
+                let known = known.and_then(|tenant| tenant.policy).unwrap_or_default();
+                // What comes between the look and the change is refused, not lost.
+                expected_version = expected_version.or(Some(known.version));
+                add_known_models(&mut policy, known);
             }
             let request = v1::UpdateTenantRequest {
                 tenant_id: id.unwrap_or_default(),
@@ -255,6 +265,14 @@ pub(super) async fn run(
             output.answer("keepsake.v1.UpdateTenantResponse", &answer, text)
         }
     }
+}
+
+/// Puts the models that a tenant has before those that come, unless these have their names.
+pub(super) fn add_known_models(policy: &mut v1::Policy, known: v1::Policy) {
+    let mut models = known.models;
+    models.retain(|known| policy.models.iter().all(|new| new.name != known.name));
+    models.append(&mut policy.models);
+    policy.models = models;
 }
 
 async fn list(limit: usize, mut client: Client, output: Output) -> Result<(), Error> {

@@ -3,8 +3,10 @@ use clap::{CommandFactory, Parser};
 use crate::cli::{
     Cli, ClientArgs, Command, Error, Settings, TenantCommand,
     session::append::parse_lines,
+    tenant::{add_known_models, parse_model},
     wire::{parse_duration, parse_time, show_time},
 };
+use crate::proto::v1;
 
 #[test]
 fn the_commands_are_consistent() {
@@ -56,6 +58,21 @@ fn every_shell_has_completions() {
         let script = String::from_utf8(script).unwrap();
         assert!(script.contains("summaries") && script.contains("limit"), "{shell}");
     }
+}
+
+#[test]
+fn a_model_that_is_added_leaves_the_others_of_the_tenant() {
+    let models = |tokenizers: &[(&str, &str)]| -> Vec<v1::ModelPolicy> {
+        let model = |(name, tokenizer): &(&str, &str)| parse_model(&format!("{name}={tokenizer}"));
+        tokenizers.iter().map(model).collect::<Result<_, _>>().unwrap()
+    };
+    let known = models(&[("a", "o200k_base"), ("b", "cl100k_base")]);
+    let known = v1::Policy { models: known, ..Default::default() };
+    let new = models(&[("b", "o200k_base"), ("c", "cl100k_base")]);
+    let mut policy = v1::Policy { models: new, ..Default::default() };
+    add_known_models(&mut policy, known);
+    let all = [("a", "o200k_base"), ("b", "o200k_base"), ("c", "cl100k_base")];
+    assert_eq!(policy.models, models(&all));
 }
 
 #[track_caller]

@@ -328,9 +328,11 @@ async fn a_faulty_policy_names_its_fields_and_changes_nothing() {
     let many = pb::Policy { retrieval: Some(many), ..base() };
     let field = "policy.retrieval.retrieved_turns_max";
     check(&["retrieval.retrieved_turns_max"], many, invalid, field).await;
-    let language = pb::RetrievalPolicy { language: "De".into(), ..Default::default() };
-    let language = pb::Policy { retrieval: Some(language), ..base() };
-    check(&["retrieval.language"], language, invalid, "policy.retrieval.language").await;
+    for language in ["De", "de-AT", "eng", "english", "zz"] {
+        let language = pb::RetrievalPolicy { language: language.into(), ..Default::default() };
+        let language = pb::Policy { retrieval: Some(language), ..base() };
+        check(&["retrieval.language"], language, invalid, "policy.retrieval.language").await;
+    }
     check(&["model_default"], base(), invalid, "policy.model_default").await;
     let unknown = pb::Policy { model_default: "no-such-model".into(), ..base() };
     check(&["model_default"], unknown, "UNKNOWN_MODEL", "policy.model_default").await;
