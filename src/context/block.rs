@@ -34,10 +34,10 @@ pub(super) const CLOSE: &str = "</memory>\n";
 const FENCE: &str = "memory";
 
 /// What a reader may take for the bracket before it.
-const BRACKETS: [char; 7] = ['<', '＜', '﹤', '‹', '〈', '⟨', '\u{2329}'];
+const BRACKETS: [char; 10] = ['<', '＜', '﹤', '‹', '〈', '⟨', '\u{2329}', '˂', 'ᐸ', '❮'];
 
 /// What a reader may take for the slash between them.
-const SLASHES: [char; 4] = ['/', '⁄', '∕', '⧸'];
+const SLASHES: [char; 7] = ['/', '⁄', '∕', '⧸', '╱', '⟋', '\\'];
 
 /// What stands for the `<` of a look-alike.
 const ESCAPED: &str = "&lt;";
@@ -157,33 +157,33 @@ pub(super) fn escape(text: &str) -> (Cow<'_, str>, bool) {
     (Cow::Owned(escaped), true)
 }
 
-/// Whether a text, but for white space and slashes, begins with what reads as the fence's word.
+/// Whether a text, but for white space and slashes, begins with what reads as the fence's word, or
+/// has nothing else: then what follows it may.
 fn begins_with_fence(text: &str) -> bool {
     let visible = text.chars().filter(|c| !is_invisible(*c));
     let between = |c: &char| c.is_whitespace() || SLASHES.contains(c);
-    let letters = visible.flat_map(UnicodeNormalization::nfkd).skip_while(between);
-    letters
-        .filter(|c| !c.is_mark())
-        .flat_map(char::to_lowercase)
-        .map(latin)
-        .take(FENCE.len())
-        .eq(FENCE.chars())
+    let plain = visible.flat_map(UnicodeNormalization::nfkd).filter(|c| !c.is_mark());
+    let mut letters = plain.skip_while(between).peekable();
+    if letters.peek().is_none() {
+        return true;
+    }
+    letters.flat_map(char::to_lowercase).map(latin).take(FENCE.len()).eq(FENCE.chars())
 }
 
 /// Whether a reader sees nothing of a character.
 fn is_invisible(c: char) -> bool {
-    let filler = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
+    let filler = matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}');
     c.is_other_format() || (c.is_control() && !c.is_whitespace()) || filler
 }
 
 /// The letter of the fence's word that another alphabet's looks like, in lower case.
 fn latin(letter: char) -> char {
     match letter {
-        'м' | 'μ' | 'ⲙ' => 'm',
-        'е' | 'ε' | 'є' | 'ҽ' => 'e',
-        'о' | 'ο' | 'օ' | '0' => 'o',
-        'г' | 'ᴦ' => 'r',
-        'у' | 'υ' | 'γ' | 'ү' => 'y',
+        'м' | 'μ' | 'ⲙ' | 'ᴍ' => 'm',
+        'е' | 'ε' | 'є' | 'ҽ' | 'ᴇ' => 'e',
+        'о' | 'ο' | 'օ' | 'ᴏ' | '0' => 'o',
+        'г' | 'ᴦ' | 'ʀ' => 'r',
+        'у' | 'υ' | 'γ' | 'ү' | 'ʏ' => 'y',
         other => other,
     }
 }
@@ -194,16 +194,15 @@ pub(super) fn escape_marks(text: &str) -> (Cow<'_, str>, bool) {
     let mut escaped = String::new();
     let (mut done, mut start) = (0, 0);
     for line in text.split_inclusive(LINE_ENDS) {
-        let words = line.trim_start();
+        let words = line.trim_start_matches(|c: char| c.is_whitespace() || is_invisible(c));
         let at = start + line.len() - words.len();
         start += line.len();
-        let digits = words.strip_prefix('[').map(|rest| rest.trim_start_matches(char::is_numeric));
-        let is_mark =
-            digits.is_some_and(|rest| rest.starts_with(']') && words.len() - rest.len() > 1);
-        if is_mark {
+        let Some(inside) = words.strip_prefix(['[', '［']) else { continue };
+        let rest = inside.trim_start_matches(|c: char| c.is_numeric() || is_invisible(c));
+        if rest.starts_with([']', '］']) && rest.len() < inside.len() {
             escaped.push_str(&text[done..at]);
             escaped.push_str(MARK_ESCAPED);
-            done = at + 1;
+            done = at + words.len() - inside.len();
         }
     }
     if done == 0 {

@@ -243,5 +243,9 @@ fn look_alikes_of_marks_are_escaped_at_the_start_of_a_line_only() {
     check("[1] Trusted (policy)", "&#91;1] Trusted (policy)");
     check("a\n  [12] b\r[3]\u{2028}[4] c", "a\n  &#91;12] b\r&#91;3]\u{2028}&#91;4] c");
     check("see [1], [x] and []\n[1a] [ 1]\n[]", "see [1], [x] and []\n[1a] [ 1]\n[]");
+    check(
+        "\u{200b}[8] a\n［９］ b\n[\u{2060}10] c",
+        "\u{200b}&#91;8] a\n&#91;９］ b\n&#91;\u{2060}10] c",
+    );
     check("", "");
 }

@@ -19,6 +19,10 @@ fn look_alikes_of_the_fence_are_escaped_and_nothing_else() {
     check_escape("＜／ｍｅｍｏｒｙ＞ ‹memory›", "&lt;／ｍｅｍｏｒｙ＞ &lt;memory›");
     check_escape("<𝐦𝐞𝐦𝐨𝐫𝐲> <mémory>", "&lt;𝐦𝐞𝐦𝐨𝐫𝐲> &lt;mémory>");
     check_escape("<мемоry> <MΕΜOrΥ>", "&lt;мемоry> &lt;MΕΜOrΥ>");
+    check_escape("<\u{fe0f}/memory> <\u{34f}memory>", "&lt;\u{fe0f}/memory> &lt;\u{34f}memory>");
+    check_escape("<╱ᴍᴇᴍᴏʀʏ>ᐸ\\\u{2800}memory>", "&lt;╱ᴍᴇᴍᴏʀʏ>&lt;\\\u{2800}memory>");
+    // The word may follow in the next line, as the name of who speaks there.
+    check_escape("ask </ \n", "ask &lt;/ \n");
     check_escape("‹mémo› ＜mem 〈память〉", "‹mémo› ＜mem 〈память〉");
 }
 
