@@ -147,6 +147,8 @@ reasons! {
     Overloaded = "OVERLOADED", Exhausted;
     /// The request is larger than one may be.
     MessageTooLarge = "MESSAGE_TOO_LARGE", Exhausted;
+    /// The answer is larger than one may be.
+    AnswerTooLarge = "ANSWER_TOO_LARGE", Exhausted;
     /// The disk is full: reads go on.
     DiskFull = "DISK_FULL", Exhausted;
     /// The server is stopping.

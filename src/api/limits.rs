@@ -59,7 +59,7 @@ pub fn request_limits() -> Vec<LimitRow> {
         row("a request that is compressed (gzip), inflated", "the same", "`MESSAGE_TOO_LARGE`"),
         row("nesting of a message", "100 levels", "`MESSAGE_MALFORMED`"),
         row("the time a request takes to arrive", secs(ARRIVAL_MAX), "`DEADLINE_EXCEEDED`"),
-        row("an answer", bytes(ANSWER_BYTES_MAX as u64), "cannot be reached by the other limits"),
+        row("an answer", bytes(ANSWER_BYTES_MAX as u64), "`ANSWER_TOO_LARGE`"),
         row(
             "an id of a tenant, user, session: `[A-Za-z0-9][A-Za-z0-9._~-]*`",
             bytes(ID_BYTES_MAX as u64),

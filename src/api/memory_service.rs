@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::api::{
+    ANSWER_BYTES_MAX,
     admit::Hurried,
     call::{Calls, answer, refused},
     deadline::deadline,
@@ -288,7 +290,7 @@ impl MemoryApi {
         let build = parse_context::build(request.into_inner(), patience)?;
         let memory = &self.calls.memory;
         let built = memory.build_context(&caller.tenant, &caller.policy, build).await?;
-        Ok(Response::new(render_context::context(built, caller.policy.version)))
+        fitting(render_context::context(built, caller.policy.version))
     }
 
     async fn find(
@@ -299,7 +301,7 @@ impl MemoryApi {
         let (patience, explain) = (patience(&request), request.get_ref().explain);
         let search = parse_context::search(request.into_inner(), patience)?;
         let found = self.calls.memory.search(&caller.tenant, &caller.policy, search).await?;
-        Ok(Response::new(render_context::found(found, caller.policy.version, explain)))
+        fitting(render_context::found(found, caller.policy.version, explain))
     }
 }
 
@@ -308,6 +310,19 @@ fn patience<T>(request: &Request<T>) -> Patience {
         deadline: deadline(request.metadata().as_ref()),
         hurried: request.extensions().get::<Hurried>().is_some(),
     }
+}
+
+/// An answer, unless it is larger than one may be.
+fn fitting<T: Message>(answer: T) -> Result<Response<T>, Failure> {
+    let bytes = answer.encoded_len();
+    if bytes > ANSWER_BYTES_MAX {
+        let message = format!(
+            "the answer has {bytes} bytes and may have {ANSWER_BYTES_MAX}: ask for fewer hits, or \
+             with a smaller budget, or in the format NEUTRAL"
+        );
+        return Err(Failure::new(Reason::AnswerTooLarge, message).over("answer_bytes"));
+    }
+    Ok(Response::new(answer))
 }
 
 fn other_verb() -> Failure {

@@ -177,6 +177,18 @@ impl Faults {
         Some(Timestamp(time.seconds * 1_000 + i64::from(time.nanos) / 1_000_000))
     }
 
+    /// The border of a filter, which may be missing. What is finer than a millisecond is cut off
+    /// the times of turns and documents, so that a border within one is the next one.
+    pub fn border(
+        &mut self,
+        field: &str,
+        time: Option<&prost_types::Timestamp>,
+    ) -> Option<Timestamp> {
+        let whole = self.time(field, time)?;
+        let within = time.is_some_and(|time| time.nanos % 1_000_000 > 0);
+        Some(Timestamp(whole.0 + i64::from(within)))
+    }
+
     /// A time to live in milliseconds, which may be missing.
     pub fn ttl(&mut self, time: Option<&prost_types::Duration>) -> Option<u64> {
         let time = time?;

@@ -187,9 +187,9 @@ fn document_filter(faults: &mut Faults, filter: Option<&pb::DocumentFilter>) -> 
         }
     }
     parsed.created_after =
-        faults.time("document_filter.created_after", filter.created_after.as_ref());
+        faults.border("document_filter.created_after", filter.created_after.as_ref());
     parsed.created_before =
-        faults.time("document_filter.created_before", filter.created_before.as_ref());
+        faults.border("document_filter.created_before", filter.created_before.as_ref());
     parsed
 }
 
@@ -232,7 +232,7 @@ fn filter(faults: &mut Faults, filter: Option<&pb::Filter>) -> Filter {
     Filter {
         roles,
         metadata: faults.metadata("filter.metadata", &filter.metadata),
-        created_after: faults.time("filter.created_after", filter.created_after.as_ref()),
-        created_before: faults.time("filter.created_before", filter.created_before.as_ref()),
+        created_after: faults.border("filter.created_after", filter.created_after.as_ref()),
+        created_before: faults.border("filter.created_before", filter.created_before.as_ref()),
     }
 }

@@ -139,6 +139,48 @@ async fn a_refusal_with_very_many_faults_keeps_its_code_and_its_reason() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_large_says_so_and_smaller_ones_come() {
+    let service = Service::in_memory().await;
+    let text = format!("zanzibar {}", " ".repeat(1 << 20));
+    let mut turn = user(&text[..1 << 20]);
+    turn.parts = vec![turn.parts[0].clone(); 3];
+    for _ in 0..6 {
+        service.memory().append_turns(append("s", vec![turn.clone(); 4])).await.unwrap();
+    }
+    let search = |top_k| pb::SearchRequest {
+        session_id: "s".into(),
+        query: "zanzibar".into(),
+        top_k,
+        ..Default::default()
+    };
+    let refused = service.memory().search(search(24)).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused)),
+        (Code::ResourceExhausted, "ANSWER_TOO_LARGE".into())
+    );
+    let mut client = service.memory().max_decoding_message_size(64 << 20);
+    assert_eq!(client.search(search(2)).await.unwrap().into_inner().hits.len(), 2);
+}
+
+#[tokio::test]
+async fn a_border_within_a_millisecond_counts_as_the_next_one() {
+    let service = Service::in_memory().await;
+    let at = |nanos| Some(prost_types::Timestamp { seconds: 1_000, nanos });
+    let turn = pb::NewTurn { created_at: at(100_000), ..user("zanzibar") };
+    service.memory().append_turns(append("s", vec![turn])).await.unwrap();
+    let found = async |filter: pb::Filter| {
+        let (session_id, query) = ("s".into(), "zanzibar".into());
+        let request =
+            pb::SearchRequest { session_id, query, filter: Some(filter), ..Default::default() };
+        service.memory().search(request).await.unwrap().into_inner().hits.len()
+    };
+    let (before, after) = (at(500_000), at(500_000));
+    assert_eq!(found(pb::Filter { created_before: before, ..Default::default() }).await, 1);
+    assert_eq!(found(pb::Filter { created_after: after, ..Default::default() }).await, 0);
+    assert_eq!(found(pb::Filter { created_after: at(0), ..Default::default() }).await, 1);
+}
+
+#[tokio::test]
 async fn a_bomb_takes_no_more_memory_than_a_request_may() {
     let service = Service::in_memory().await;
     let bytes = bomb();
